@@ -22,7 +22,7 @@ def version() -> str:
 SERVER = ["starlette>=0.40", "uvicorn>=0.30", "plotly>=5.24"]
 DEMO = [*SERVER, "scikit-learn>=1.5"]
 TEST = [
-    *DEMO,
+    *SERVER,
     "hypothesis>=6.100",
     "numpy>=1.26",
     "playwright>=1.45",
@@ -45,7 +45,7 @@ setup(
     packages=find_packages(include=["loghook", "loghook.*"]),
     package_data={"loghook": ["py.typed"], "loghook.server": ["ui/*", "ui/**/*"]},
     install_requires=[
-        "click>=8.1",
+        "click>=8.2",
         "orjson>=3.9",
         "python-json-logger>=3.1",
         "requests>=2.28",
