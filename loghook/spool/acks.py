@@ -1,0 +1,63 @@
+"""How far each destination has got in one writer's log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Acknowledged", "Acks"]
+
+_WIDTH = 64
+_LINE = re.compile(rb"(\d+) (\d+) (\d+) *\n")
+
+
+class Acknowledged(NamedTuple):
+    """What a destination has: everything below `offset`, which is `events` events, and `refused` it will never take."""
+
+    offset: int = 0
+    events: int = 0
+    refused: int = 0
+
+
+class Acks:
+    """The acknowledged offsets of one writer's log, in files where there is a directory, else in memory.
+
+    One write of 64 bytes inside one page replaces the old number; a reader that finds anything else sees
+    what it knew before, or 0, which costs a repeat and loses nothing.
+    """
+
+    def __init__(self, directory: Path | None) -> None:
+        self.directory = directory
+        self._known: dict[str, Acknowledged] = {}
+
+    def get(self, destination: str) -> Acknowledged:
+        """Return what `destination` has acknowledged, freshly read."""
+        known = self._known.get(destination, Acknowledged())
+        if self.directory is None:
+            return known
+        try:
+            found = _LINE.fullmatch((self.directory / f"{destination}.ack").read_bytes())
+        except OSError:
+            found = None
+        if found:
+            known = Acknowledged(int(found[1]), int(found[2]), int(found[3]))
+        self._known[destination] = known
+        return known
+
+    def move(self, destination: str, offset: int, *, events: int, refused: int = 0) -> Acknowledged:
+        """Move `destination` to `offset`; `events` more are delivered there, `refused` more will never be."""
+        known = self.get(destination)
+        moved = Acknowledged(offset, known.events + events, known.refused + refused)
+        self._known[destination] = moved
+        if self.directory is not None:
+            line = b"%d %d %d" % moved
+            with contextlib.suppress(OSError):  # no disk: the number in memory serves while the process lives
+                fd = os.open(self.directory / f"{destination}.ack", os.O_WRONLY | os.O_CREAT, 0o600)
+                try:
+                    os.pwrite(fd, line.ljust(_WIDTH - 1) + b"\n", 0)
+                finally:
+                    os.close(fd)
+        return moved

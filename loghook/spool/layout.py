@@ -1,0 +1,145 @@
+"""Where a spool lies on disk, who holds it, and whether a memory map is safe there.
+
+HOME/spool/RUN/WRITER/lock           held (flock) by the living process that writes here
+                      meta.json      who writes: run, writer, pid, host, rank, name, destinations, version
+                      NNNNNNNN.seg   segments; the header says at which offset each one begins
+                      ID.ack         one per destination: acknowledged offset and number of events
+                      refused.ndjson events that a destination will never take, each with the reason
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "FORMAT",
+    "Lock",
+    "check_id",
+    "filesystem",
+    "is_unsafe",
+    "read_meta",
+    "spool_root",
+    "write_meta",
+    "writer_directory",
+]
+
+FORMAT = 1
+"""Version of the format on disk; a reader leaves a newer one alone."""
+
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
+_UNSAFE = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs")
+    + ("zfs", "vboxsf", "drvfs", "virtiofs")
+)
+
+
+def check_id(value: str) -> str:
+    """Return `value` if it may name a run or a writer (letters, digits, ``._-``, at most 128); else raise ValueError."""
+    if not _ID.fullmatch(value):
+        raise ValueError(
+            f"run id {value!r} may hold letters, digits and ._- only, at most 128 of them, and not begin with a dot"
+        )
+    return value
+
+
+def spool_root(home: Path) -> Path:
+    """Return the folder that holds all spools of `home`."""
+    return home / "spool"
+
+
+def writer_directory(home: Path, run: str, writer: str) -> Path:
+    """Return the folder of one writer's spool."""
+    return spool_root(home) / check_id(run) / check_id(writer)
+
+
+class Lock:
+    """A lock file held while a process lives; the kernel gives it back whatever way the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def take(self) -> bool:
+        """Try to take the lock, without waiting; True if it is ours now."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        if _try(fd, exclusive=True):
+            self._fd = fd
+            return True
+        os.close(fd)
+        return False
+
+    def held(self) -> bool:
+        """Whether a living process (this one included) holds the lock now."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except FileNotFoundError:
+            return False
+        try:
+            return not _try(fd, exclusive=False)
+        finally:
+            os.close(fd)
+
+    def release(self) -> None:
+        """Give the lock back; in a forked child this only closes the child's copy, the parent keeps its lock."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+
+def _try(fd: int, *, exclusive: bool) -> bool:
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks: better delivered twice than never
+    return True
+
+
+def write_meta(directory: Path, meta: dict[str, Any]) -> None:
+    """Write a writer's meta.json, whole or not at all."""
+    temporary = directory / f".meta.{os.getpid()}"
+    temporary.write_text(json.dumps({"version": FORMAT, **meta}), encoding="utf-8")
+    temporary.replace(directory / "meta.json")
+
+
+def read_meta(directory: Path) -> dict[str, Any] | None:
+    """Return a writer's meta.json; None where there is none that can be read or its version is newer than ours."""
+    with contextlib.suppress(OSError, ValueError):
+        meta = json.loads((directory / "meta.json").read_text(encoding="utf-8"))
+        if isinstance(meta, dict) and meta.get("version", 0) <= FORMAT:
+            return meta
+    return None
+
+
+def filesystem(path: Path, mounts: str | None = None) -> str:
+    """Return the type of the file system that `path` lies on ("ext4", "nfs4", ...), "" where that can't be told.
+
+    `mounts` stands for the content of /proc/self/mounts.
+    """
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+    target = os.path.realpath(path)
+    best, kind = "", ""
+    for fields in (line.split(" ") for line in mounts.splitlines()):
+        if len(fields) < 3:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), fields[1])
+        inside = point == "/" or target == point or target.startswith(point + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, fields[2]
+    return kind
+
+
+def is_unsafe(kind: str) -> bool:
+    """Whether a shared memory map may fail on this type of file system: network mounts, FUSE, and copy-on-write without reservation."""
+    return kind in _UNSAFE or kind.startswith("fuse")

@@ -1,0 +1,244 @@
+"""Reading a writer's log, from any process, while it is being written or long after."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loghook.spool import layout
+from loghook.spool.acks import Acks
+from loghook.spool.segment import HEADER, parse_header
+
+__all__ = ["LogReader", "WriterSpool", "whole_lines", "writers"]
+
+_LOOK = 64 * 1024
+
+
+def whole_lines(data: bytes) -> bytes:
+    """Return the part of `data` that is whole lines: up to the last newline in front of the first zero byte."""
+    zero = data.find(b"\0")
+    return data[: data.rfind(b"\n", 0, zero if zero >= 0 else len(data)) + 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    base: int
+    path: Path
+
+
+class LogReader:
+    """The segments of one writer's directory as one sequence of bytes, addressed by offset."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._pieces: list[_Piece] = []
+        self._open: tuple[Path, int] | None = None
+
+    def refresh(self) -> list[_Piece]:
+        """Look at the directory again; return its segments in use, by offset."""
+        known = {piece.path: piece for piece in self._pieces}
+        pieces = []
+        for path in self.directory.glob("*.seg"):
+            piece = known.get(path)
+            if piece is None:
+                base = _base_of(path)
+                if base is None:
+                    continue
+                piece = _Piece(base, path)
+            pieces.append(piece)
+        self._pieces = sorted(pieces, key=lambda piece: piece.base)
+        return self._pieces
+
+    @property
+    def first(self) -> int:
+        """The oldest offset that is still on disk; 0 for an empty log."""
+        pieces = self.refresh()
+        return pieces[0].base if pieces else 0
+
+    def end(self) -> int:
+        """Return the offset after the last whole line on disk."""
+        pieces = self.refresh()
+        if not pieces:
+            return 0
+        offset = pieces[-1].base
+        while data := self._read_in(pieces[-1], offset, 1 << 20):
+            offset += len(data)
+        return offset
+
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        """Return whole lines from `offset` on: at most `max_bytes`, or one line if that is longer; b"" for nothing (yet).
+
+        Raises LookupError when `offset` lies before what is still on disk.
+        """
+        piece = self._find(offset)
+        if piece is None:
+            return b""
+        data = self._read_in(piece, offset, max_bytes)
+        if not data and (following := self._after(piece)) and following.base <= offset:
+            data = self._read_in(following, offset, max_bytes)
+        return data
+
+    def close(self) -> None:
+        """Close the segment file that is open."""
+        if self._open:
+            os.close(self._open[1])
+            self._open = None
+
+    def _find(self, offset: int) -> _Piece | None:
+        bases = [piece.base for piece in self._pieces]
+        if not bases or bases[0] > offset or offset >= bases[-1]:
+            bases = [piece.base for piece in self.refresh()]
+        if not bases:
+            return None
+        at = bisect_right(bases, offset) - 1
+        if at < 0:
+            raise LookupError(f"offset {offset} is gone: {self.directory} begins at {bases[0]}")
+        return self._pieces[at]
+
+    def _after(self, piece: _Piece) -> _Piece | None:
+        later = [p for p in self.refresh() if p.base > piece.base]
+        return later[0] if later else None
+
+    def _read_in(self, piece: _Piece, offset: int, max_bytes: int) -> bytes:
+        fd = self._descriptor(piece.path)
+        if fd is None:
+            return b""
+        position = offset - piece.base + HEADER
+        size = max(max_bytes, 1)
+        while True:
+            raw = os.pread(fd, size, position)
+            lines = whole_lines(raw)
+            if lines or len(raw) < size or b"\0" in raw:
+                return lines
+            size = max(size * 2, _LOOK)  # a line longer than what was asked for
+
+    def _descriptor(self, path: Path) -> int | None:
+        if self._open and self._open[0] == path:
+            return self._open[1]
+        self.close()
+        try:
+            self._open = (path, os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)))
+        except FileNotFoundError:
+            self._pieces = [piece for piece in self._pieces if piece.path != path]
+            return None
+        return self._open[1]
+
+
+def _base_of(path: Path) -> int | None:
+    try:
+        with path.open("rb") as file:
+            return parse_header(file.read(HEADER))
+    except OSError:
+        return None
+
+
+class WriterSpool:
+    """One writer's spool on disk, as any process sees it."""
+
+    def __init__(self, directory: Path, meta: dict[str, Any]) -> None:
+        self.directory = directory
+        self.meta = meta
+        self.run = directory.parent.name
+        self.writer = directory.name
+        self.lock = layout.Lock(directory / "lock")
+        self.acks = Acks(directory)
+        self._log = LogReader(directory)
+
+    def __repr__(self) -> str:
+        return f"WriterSpool({str(self.directory)!r})"
+
+    @property
+    def destinations(self) -> dict[str, str]:
+        """Every destination's id and its URL; "local" has an empty one."""
+        found = self.meta.get("destinations")
+        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+    @property
+    def first(self) -> int:
+        """The oldest offset that is still there."""
+        return self._log.first
+
+    def alive(self) -> bool:
+        """Whether a living process holds this spool: its writer, or one that delivers it."""
+        return self.lock.held()
+
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        """Return whole lines from `offset` on; b"" for nothing (yet). LookupError if that part is gone."""
+        return self._log.read(offset, max_bytes)
+
+    def end(self) -> int:
+        """Return the offset after the last whole line."""
+        return self._log.end()
+
+    def acknowledged(self, destination: str) -> int:
+        """Return the offset below which `destination` has everything."""
+        return self.acks.get(destination).offset
+
+    def acknowledge(self, destination: str, offset: int, *, events: int = 0, refused: int = 0) -> None:
+        """Say that `destination` has everything below `offset`, `events` events more than before."""
+        self.acks.move(destination, offset, events=events, refused=refused)
+
+    def complete(self) -> bool:
+        """Whether every destination has everything that is there."""
+        end = self.end()
+        return all(self.acknowledged(destination) >= end for destination in self.destinations)
+
+    def tidy(self) -> None:
+        """Delete the segments that every destination has, but never the last one."""
+        delete_acknowledged(self._log, min((self.acknowledged(d) for d in self.destinations), default=0))
+
+    def remove(self) -> None:
+        """Delete the whole directory: for a dead writer whose every event is delivered."""
+        self._log.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            self.directory.parent.rmdir()
+        except OSError:
+            return  # the run has other writers
+
+    def close(self) -> None:
+        """Close the files that are open."""
+        self._log.close()
+
+
+def delete_acknowledged(log: LogReader, offset: int) -> list[Path]:
+    """Delete the segments of `log` that end at or below `offset`; return their paths. The last one stays."""
+    pieces = log.refresh()
+    gone = []
+    for piece, following in itertools.pairwise(pieces):
+        if following.base <= offset:
+            piece.path.unlink(missing_ok=True)
+            gone.append(piece.path)
+    return gone
+
+
+def writers(home: Path) -> Iterator[WriterSpool]:
+    """Yield every writer's spool under `home`, run by run."""
+    root = layout.spool_root(home)
+    try:
+        runs = sorted(os.scandir(root), key=lambda entry: entry.name)
+    except OSError:
+        return
+    for run in runs:
+        yield from run_writers(home, run.name)
+
+
+def run_writers(home: Path, run: str) -> Iterator[WriterSpool]:
+    """Yield the spools of one run."""
+    try:
+        entries = sorted(
+            entry.name for entry in os.scandir(layout.spool_root(home) / run) if not entry.name.startswith(".")
+        )
+    except OSError:
+        return
+    for name in entries:
+        directory = layout.spool_root(home) / run / name
+        meta = layout.read_meta(directory)
+        if meta is not None:
+            yield WriterSpool(directory, meta)

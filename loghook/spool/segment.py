@@ -1,0 +1,173 @@
+"""Segments: the pieces that a writer's log is made of.
+
+Both kinds answer to the same four names. ``write(line)`` appends a line in one C call or raises ValueError when the
+segment is full or sealed; ``seal()`` ends it for good and returns the offset after its last line; ``links`` holds, under
+"next", the segment that follows, and is set once with ``dict.setdefault`` (one C call), so that threads and signal
+handlers that roll over at the same moment agree without a lock.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+__all__ = ["HEADER", "MappedSegment", "MemorySegment", "header", "parse_header"]
+
+HEADER = 32
+"""Bytes in front of the first line of a segment file."""
+
+_POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14; the mmap module has no name for it
+_TOUCH = 64 * 1024
+_HEADER = re.compile(rb"#loghook 1 (\d{20})\n")
+
+
+def header(base: int) -> bytes:
+    """Return the 32 bytes that open a segment file: format version and the offset of its first line."""
+    return b"#loghook 1 %020d\n" % base
+
+
+def parse_header(data: bytes) -> int | None:
+    """Return the base offset that a segment file's first 32 bytes name, None while the segment is not in use."""
+    found = _HEADER.fullmatch(data[:HEADER])
+    return int(found[1]) if found else None
+
+
+class MappedSegment:
+    """A file of reserved zeros, mapped into memory; a line is copied into it without a system call.
+
+    ``mmap.write`` checks the room, copies and moves its position in a single C call under the GIL, so
+    it can't be interleaved by another thread or by a signal handler.
+    """
+
+    durable = True
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Reserve and map `size` bytes at `path`. Raises OSError when there is no room or the path can't be made."""
+        self.path = path
+        self.size = size
+        self.base = 0
+        self.links: dict[str, Any] = {}
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+        try:
+            _reserve(fd, size)
+            self.map = mmap.mmap(fd, size)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(fd)
+        self.map.seek(HEADER)
+        self.write = self.map.write
+
+    @property
+    def room(self) -> int:
+        """The longest line, in bytes, that an empty segment of this size takes."""
+        return self.size - HEADER
+
+    def touch(self) -> None:
+        """Fault every page in, in steps short enough that no other thread waits for the GIL."""
+        try:
+            for start in range(0, self.size, _TOUCH):
+                self.map.madvise(_POPULATE_WRITE, start, min(_TOUCH, self.size - start))
+        except (OSError, AttributeError, ValueError):
+            return  # an older kernel: the pages come in on first use
+
+    def activate(self, base: int) -> None:
+        """Put `base`, the offset of the first line, into the header. Doing it twice is harmless."""
+        self.base = base
+        self.map[:HEADER] = header(base)
+
+    def seal(self) -> int:
+        """Let no line in any more; return the offset after the last one.
+
+        Filling the rest with zeros changes nothing in the file, and succeeds only if no line came in between
+        reading the position and filling: a compare-and-swap out of one C call.
+        """
+        while (rest := self.size - self.map.tell()) > 0:
+            try:
+                self.map.write(bytes(rest))
+            except ValueError:
+                self.map.tell()  # raises if it is unmapped rather than overtaken
+        return self.end()
+
+    def end(self) -> int:
+        """Return the offset after the last line. ValueError once unmapped."""
+        position = self.map.tell()
+        if position >= self.size:
+            position = max(self.map.rfind(b"\n", 0, self.size) + 1, HEADER)
+        return self.base + position - HEADER
+
+    def close(self) -> None:
+        """Unmap; a `write` that another thread still holds raises ValueError from here on."""
+        self.map.close()
+
+    def discard(self) -> None:
+        """Unmap and delete a segment that was never used."""
+        self.map.close()
+        self.path.unlink(missing_ok=True)
+
+
+class MemorySegment:
+    """Lines in memory, for where a memory map is not safe; the keeper moves them to disk where that is possible.
+
+    A bytearray refuses to grow while a memoryview of it exists, which is what seals it.
+    """
+
+    durable = False
+
+    def __init__(self, size: int) -> None:
+        """Hold at most `size` bytes."""
+        self.size = self.room = size
+        self.links: dict[str, Any] = {}
+        self.data = bytearray()
+        self.base = 0
+        self._view: memoryview | None = None
+
+    def write(self, line: bytes) -> int:
+        """Append `line`; ValueError when it is full or sealed."""
+        if len(self.data) + len(line) > self.size:
+            raise ValueError("segment is full")
+        try:
+            self.data.extend(line)
+        except BufferError:
+            raise ValueError("segment is sealed") from None
+        return len(line)
+
+    def touch(self) -> None:
+        """Nothing to fault in."""
+
+    def activate(self, base: int) -> None:
+        """Remember the offset of the first line."""
+        self.base = base
+
+    def seal(self) -> int:
+        """Let no line in any more; return the offset after the last one."""
+        if self._view is None:
+            self._view = memoryview(self.data)
+        return self.end()
+
+    def end(self) -> int:
+        """Return the offset after the last line."""
+        return self.base + len(self.data)
+
+    def close(self) -> None:
+        """Nothing to give back before the last reference goes."""
+
+    def discard(self) -> None:
+        """Nothing on disk to delete."""
+
+
+Segment = MappedSegment | MemorySegment
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Take the blocks now: a full disk is an OSError here, and not a signal when the map is written to."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    zeros = bytes(_TOUCH)
+    for start in range(0, size, _TOUCH):
+        os.write(fd, zeros[: min(_TOUCH, size - start)])
