@@ -1,0 +1,81 @@
+"""Transports: one module for each platform's wire protocol, found by the scheme of a URL.
+
+    address.py   a URL taken apart, without its secrets
+    base.py      Batch in, Outcome out: what every transport is
+    http.py      one connection kept alive; the only module that imports requests
+    loghook.py   our own server
+
+A transport is registered under a name: the scheme of its URLs (`https`) or what stands before the plus
+(`hyperdash` for `hyperdash+https://`). Another package registers one by an entry point of the group
+`loghook.transports`, whose name is that scheme and whose value is the class; the built-in ones are entries of
+the same kind. Importing this package imports neither requests nor any transport.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError
+from .address import masked, scheme_of
+from .base import Batch, Delivered, Gap, Outcome, Refused, Transport, TryLater
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from ..credentials import KeySource
+
+__all__ = [
+    "GROUP",
+    "Batch",
+    "Delivered",
+    "Gap",
+    "Outcome",
+    "Refused",
+    "Transport",
+    "TryLater",
+    "open",
+    "registered",
+]
+
+GROUP = "loghook.transports"
+
+_BUILT_IN = {
+    "http": "loghook.transports.loghook:LoghookTransport",
+    "https": "loghook.transports.loghook:LoghookTransport",
+}
+
+
+def registered() -> dict[str, EntryPoint]:
+    """All registered transports: scheme to entry point, the built-in ones first. Loads none of them.
+
+    A built-in name cannot be taken by another package, and of two packages the first that is found wins.
+    """
+    from importlib.metadata import EntryPoint, entry_points
+
+    entries = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    for entry in entry_points(group=GROUP):
+        entries.setdefault(entry.name.lower(), entry)
+    return entries
+
+
+def open(url: str, keys: KeySource, *, timeout: float = 10.0) -> Transport:
+    """The transport for a URL, chosen by its scheme. Connects to nothing yet.
+
+    `timeout` is in seconds: the longest silence of the network that is waited out. Raises ConfigurationError
+    when the URL is wrong, its scheme is unknown, or the package that registered it fails to load.
+    """
+    scheme = scheme_of(url)
+    entries = registered()
+    entry = entries.get(scheme) or entries.get(scheme.partition("+")[0] if "+" in scheme else "")
+    if entry is None:
+        known = ", ".join(f"{name}://" if name in _BUILT_IN else f"{name}+https://" for name in entries)
+        raise ConfigurationError(f"{masked(url)!r} has the unknown scheme {scheme!r}; known are {known}")
+    try:
+        loaded = entry.load()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"the transport for {scheme!r}, {entry.value}, fails to load: {reason}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Transport)):
+        raise ConfigurationError(f"the transport for {scheme!r}, {entry.value}, is no subclass of Transport")
+    transport: Transport = loaded(url, keys, timeout=timeout)
+    return transport

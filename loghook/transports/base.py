@@ -1,0 +1,161 @@
+"""What every transport is: it takes a batch and tells one outcome.
+
+    Transport.send(Batch) -> Outcome = Delivered | TryLater | Refused | Gap
+
+A batch is a stretch of one writer's log, cut at line ends. Offsets are byte positions in that log, so a
+batch can be cut shorter or have lines blanked out without moving anything else in it. A transport
+raises nothing on purpose: whatever goes wrong on the way becomes an outcome, and the retry policy decides.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from .address import masked
+
+if TYPE_CHECKING:
+    from ..credentials import KeySource
+
+__all__ = ["Batch", "Delivered", "Gap", "Outcome", "Refused", "Transport", "TryLater"]
+
+_EVENT = re.compile(rb"^[^\S\n]*\S", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive whole lines of one writer's log.
+
+    `offset` is the position of the first byte of `body` in the log, `first` the oldest position that the
+    writer still has. Blank lines are filler: they take up offsets and hold no event.
+    """
+
+    run: str
+    writer: str
+    offset: int
+    body: bytes
+    first: int = 0
+
+    @property
+    def next(self) -> int:
+        """The offset just after the last byte."""
+        return self.offset + len(self.body)
+
+    @property
+    def count(self) -> int:
+        """The number of events: lines that are not blank."""
+        return sum(1 for _ in _EVENT.finditer(self.body))
+
+    def span(self, line: int) -> tuple[int, int] | None:
+        """Start and end offset in the log of a line (0 is the first, blank lines count), end beyond its newline.
+
+        None when there is no such line, or when it is blank.
+        """
+        start = 0
+        for _ in range(line):
+            start = self.body.find(b"\n", start) + 1
+            if not start:
+                return None
+        end = self.body.find(b"\n", start) + 1 or len(self.body)
+        if line < 0 or not self.body[start:end].strip():
+            return None
+        return self.offset + start, self.offset + end
+
+    def head(self, *, events: int | None = None, size: int | None = None) -> Batch:
+        """The batch cut to its first `events` events and to at most `size` bytes, but never to less than one event."""
+        end = len(self.body)
+        for found, match in enumerate(_EVENT.finditer(self.body)):
+            stop = self.body.find(b"\n", match.start()) + 1 or len(self.body)
+            if found and ((events is not None and found >= events) or (size is not None and stop > size)):
+                break
+            end = stop
+        return replace(self, body=self.body[:end])
+
+    def without(self, spans: Iterable[tuple[int, int]]) -> Batch:
+        """The batch with the given stretches of the log (start and end offset) turned into blank lines."""
+        body = None
+        for start, end in spans:
+            low, high = max(start, self.offset) - self.offset, min(end, self.next) - self.offset
+            if low < high:
+                body = bytearray(self.body) if body is None else body
+                body[low:high] = b"\n" * (high - low)
+        return self if body is None else replace(self, body=bytes(body))
+
+    def line_end(self, offset: int) -> int:
+        """The last end of a line in this batch that is not beyond `offset`; the batch's own offset if none is."""
+        inside = min(offset, self.next) - self.offset
+        return self.offset + (self.body.rfind(b"\n", 0, inside) + 1 if inside > 0 else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Everything below `offset` is safe on the platform.
+
+    `set_aside` names lines of the batch that the platform took but could not store: (line, reason).
+    """
+
+    offset: int
+    set_aside: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """Nothing is known to have arrived; the same batch is to be sent again.
+
+    `after` is the platform's own wish in seconds; `key` is true when the key is missing or was refused.
+    """
+
+    reason: str
+    after: float | None = None
+    key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The platform will never take this batch, or this `line` of it (0 is the first, blank lines count).
+
+    `too_large` says that only its size is wrong; `max_bytes` is the platform's limit where it told one.
+    """
+
+    reason: str
+    too_large: bool = False
+    line: int | None = None
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The platform lacks what comes before this batch: it expects `offset`."""
+
+    offset: int
+
+
+Outcome: TypeAlias = Delivered | TryLater | Refused | Gap
+
+
+class Transport(ABC):
+    """Speaks one platform's wire protocol to one URL.
+
+    It is made, used and closed by one thread, and may block that thread for a bounded time. A batch
+    without events (`count` 0) is delivered as it is, without asking a platform that has no offsets.
+    """
+
+    def __init__(self, url: str, keys: KeySource, *, timeout: float = 10.0) -> None:
+        """Connects to nothing yet. `timeout` is in seconds: the longest silence of the network that is waited out.
+
+        Sets `where`, the URL fit for messages. Raises ConfigurationError when the URL cannot be used.
+        """
+        self.where = masked(url)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.where}>"
+
+    @abstractmethod
+    def send(self, batch: Batch) -> Outcome:
+        """Sends one batch and tells what became of it. Raises nothing that the network can cause."""
+
+    def close(self) -> None:  # noqa: B027 - without connections there is nothing to give back
+        """Gives connections back. Safe to call twice; nothing is sent after it."""

@@ -1,0 +1,289 @@
+"""One HTTP connection to one platform: the only module that imports requests.
+
+A request ends in a Reply, or in a TryLater that says in words what was in the way: every error of requests,
+urllib3, http.client, ssl and the socket is turned into one here and nowhere else. No reply may take for ever
+or fill the memory:
+
+- `timeout` bounds the wait for a connection and each silence of the other side;
+- a deadline (six times that) bounds the whole exchange, so also a body that is taken, or an answer that
+  comes, a byte at a time: the body is handed out, and the socket read, against the clock;
+- at most 1 MiB of an answer is read; after that the connection is dropped.
+
+Looking up a host name is the one thing that the system bounds and not we.
+
+Proxies (HTTP_PROXY and the like, NO_PROXY) and CA files (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) are taken from
+the environment as requests does; SSL_CERT_FILE and SSL_CERT_DIR serve when those are not set. A loopback
+address is always reached directly. Redirects are not followed, cookies not kept, ~/.netrc not asked.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import io
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.response import assert_header_parsing
+
+from .address import Address, masked
+from .base import TryLater
+from .reply import Reply, printable
+
+__all__ = ["Http"]
+
+LARGEST_REPLY = 1024 * 1024
+DEADLINE_TIMES = 6
+BLOCK = 64 * 1024
+CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+# What the network, the libraries below and a wrong environment raise. InvalidURL and the like are ValueErrors,
+# a host that no resolver takes is a UnicodeError, a missing CA file an OSError.
+FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+
+
+class Http:
+    """Requests to one address over one connection that is kept alive. Used by one thread."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout: float = 10.0,
+        deadline: float | None = None,
+        agent: str = "loghook",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`timeout` and `deadline` (by default six timeouts) are in seconds; connects to nothing yet."""
+        self._address = address
+        self._timeout = timeout
+        self._watch = _Watch(DEADLINE_TIMES * timeout if deadline is None else deadline, clock)
+        self._session = _Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers.update({"User-Agent": agent, "Accept-Encoding": "identity"})
+        adapter = _Adapter(self._watch)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply | TryLater:
+        """Sends one request and reads its answer; `path` begins with a slash and comes after the address.
+
+        Returns TryLater when there was no complete HTTP answer. Raises nothing that the network can cause.
+        """
+        self._watch.start()
+        try:
+            with self._session.request(
+                method,
+                self._address.url + path,
+                params=dict(params or {}),
+                data=_Body(body, self._watch) if body else None,
+                headers=dict(headers or {}),
+                auth=_as_it_is,
+                timeout=(self._timeout, self._timeout),
+                allow_redirects=False,
+                stream=True,
+                verify=_ca_of(os.environ),
+                proxies=dict.fromkeys(("http", "https", "all"), "") if self._address.is_loopback else None,
+            ) as response:
+                return _read(response)
+        except FOREIGN as error:
+            return TryLater(f"{self._address}: {self._words(error)}")
+
+    def close(self) -> None:
+        """Closes the connection. Safe to call twice."""
+        self._session.close()
+
+    def _words(self, error: BaseException) -> str:
+        """What went wrong, in words that hold no key and no password."""
+        if isinstance(error, requests.exceptions.InvalidHeader):
+            return "a header cannot be sent"  # its own text quotes the value
+        causes = _causes(error)
+        for cause in causes:
+            match cause:
+                case _DeadlinePassed():
+                    return f"the exchange was not over after {self._watch.seconds:g} s"
+                case socket.gaierror():
+                    return "the host name is not known here"
+                case requests.exceptions.ProxyError():
+                    return f"the proxy is in the way: {_line(causes[-1])}"
+                case requests.exceptions.ConnectTimeout():
+                    return f"no connection within {self._timeout:g} s"
+                case requests.exceptions.SSLError():
+                    return f"TLS: {_line(causes[-1])}"
+                case requests.exceptions.ReadTimeout() | TimeoutError():
+                    return f"no answer within {self._timeout:g} s"
+        if isinstance(error, requests.exceptions.ContentDecodingError):
+            return "the answer's content encoding is broken"
+        if isinstance(error, OSError) and "CA certificate" in str(error):
+            return f"{_line(error)} (from {_variable_of_ca(os.environ)})"
+        return _line(causes[-1])
+
+
+class _DeadlinePassed(TimeoutError):
+    """The whole exchange took too long."""
+
+
+class _Watch:
+    """The clock of one exchange."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._end = clock() + seconds
+
+    def start(self) -> None:
+        self._end = self._clock() + self.seconds
+
+    def left(self) -> float:
+        """Seconds that are left. Raises _DeadlinePassed when none are."""
+        left = self._end - self._clock()
+        if left <= 0:
+            raise _DeadlinePassed(f"not over after {self.seconds:g} s")
+        return left
+
+
+class _Body(io.BytesIO):
+    """A body that is handed out in blocks, none of them after the deadline."""
+
+    def __init__(self, body: bytes, watch: _Watch) -> None:
+        super().__init__(body)
+        self._watch = watch
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._watch.left()
+        return super().read(size)
+
+
+class _TimedSocketFile(io.RawIOBase):
+    """The reading side of a socket, which stops at the deadline."""
+
+    def __init__(self, sock: socket.socket, file: io.BufferedReader, watch: _Watch) -> None:
+        self._sock = sock
+        self._raw = file.detach()
+        self._watch = watch
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        left = self._watch.left()
+        silence = self._sock.gettimeout()
+        if silence is None or left < silence:
+            self._sock.settimeout(left)
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError:
+            self._watch.left()
+            raise
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer whose headers and body come before the deadline, or not at all."""
+
+    def __init__(self, watch: _Watch, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_TimedSocketFile(sock, self.fp, watch))
+
+    def begin(self) -> None:
+        super().begin()
+        assert_header_parsing(self.msg)  # else urllib3 would log garbled headers, with a traceback
+
+
+class _Adapter(HTTPAdapter):
+    """An adapter of one connection, whose answers are timed."""
+
+    def __init__(self, watch: _Watch) -> None:
+        timed = staticmethod(functools.partial(_TimedResponse, watch))
+        plain = type("_Connection", (HTTPConnection,), {"response_class": timed})
+        tls = type("_TlsConnection", (HTTPSConnection,), {"response_class": timed})
+        self._pools = {
+            "http": type("_Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("_TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
+        }
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, blocksize=BLOCK, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # a SOCKS proxy's own pools do the dialling
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone; requests would read their whole body even when not following."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authentication that changes nothing, so that requests does not put one from ~/.netrc over our header."""
+    return request
+
+
+def _read(response: requests.Response) -> Reply:
+    body = bytearray()
+    whole = True
+    for block in response.iter_content(BLOCK):
+        body += block
+        if len(body) > LARGEST_REPLY:
+            whole = False
+            break
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status_code, headers, bytes(body[:LARGEST_REPLY]), whole)
+
+
+def _ca_of(environ: Mapping[str, str]) -> str | None:
+    """A CA file or folder that requests would not find by itself; None leaves the choice to it."""
+    if any(environ.get(name) for name in CA_FILES[:2]):
+        return None
+    return next((environ[name] for name in CA_FILES[2:] if environ.get(name)), None)
+
+
+def _variable_of_ca(environ: Mapping[str, str]) -> str:
+    return next((name for name in CA_FILES if environ.get(name)), "the certifi package")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it was made from, outermost first; the libraries wrap in three different ways."""
+    chain = [error]
+    while len(chain) < 12:
+        last = chain[-1]
+        inner = [getattr(last, "reason", None), *last.args, last.__cause__, last.__context__]
+        found = next((one for one in inner if isinstance(one, BaseException) and one not in chain), None)
+        if found is None:
+            break
+        chain.append(found)
+    return chain
+
+
+def _line(error: BaseException) -> str:
+    """The text of an error in one short line without secrets."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return printable(masked(text))
