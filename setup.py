@@ -11,11 +11,11 @@ HERE = Path(__file__).parent
 
 
 def version() -> str:
-    """Return the version written in loghook/__init__.py, the one place that holds it."""
-    text = (HERE / "loghook" / "__init__.py").read_text(encoding="utf-8")
+    """Return the version written in loghook/_version.py, the one place that holds it."""
+    text = (HERE / "loghook" / "_version.py").read_text(encoding="utf-8")
     found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
     if found is None:
-        raise RuntimeError("loghook/__init__.py has no line that sets __version__ to a plain string")
+        raise RuntimeError("loghook/_version.py has no line that sets __version__ to a plain string")
     return found.group(1)
 
 

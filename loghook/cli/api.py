@@ -1,0 +1,85 @@
+"""What the commands read from a server: GET requests to its API, with the key, answered as JSON."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from loghook._version import __version__
+from loghook.cli.console import Failed, settings_in_force
+from loghook.credentials import KeySource, key_files
+from loghook.transports.address import Address
+from loghook.transports.base import TryLater
+from loghook.transports.http import Http
+from loghook.transports.reply import Reply
+
+__all__ = ["HERE", "Server", "find"]
+
+HERE = "http://127.0.0.1:7707"
+"""Where `loghook serve` listens unless told otherwise."""
+
+
+class Server:
+    """A loghook server that is read from.
+
+    Args:
+        url: where it is, `http://host:port` with or without a path.
+        key: the API key, if there is one.
+        timeout: seconds to wait for an answer.
+
+    Raises:
+        ConfigurationError: the URL is wrong.
+    """
+
+    def __init__(self, url: str, key: str | None, *, timeout: float = 10.0) -> None:
+        self._address = Address.parse(url)
+        self._http = Http(self._address, timeout=timeout, agent=f"loghook/{__version__}")
+        self._key = key
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        """Return the JSON that the API answers for a path below /api/v1.
+
+        Raises:
+            Failed: no server answers there, it refuses the key, or the answer is no JSON; the text says what to do.
+        """
+        headers = {"Accept": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        params = {name: str(value) for name, value in query.items()}
+        reply = self._http.request("GET", f"/api/v1{path}", params=params, headers=headers)
+        if isinstance(reply, TryLater):
+            raise Failed(f"no loghook server answers ({reply.reason}); start one on this machine with: loghook serve")
+        if reply.status != 200:
+            raise Failed(self._refusal(reply))
+        answer = reply.json()
+        if answer is None:
+            raise Failed(f"{self._address.url} is no loghook server: it answers {reply.kind}")
+        return answer
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def _refusal(self, reply: Reply) -> str:
+        if reply.status in (401, 403):
+            what = "refuses the API key" if self._key else "wants an API key"
+            return f"{self._address.url} {what}; set LOGHOOK_API_KEY to one that it knows"
+        said = (reply.json() or {}).get("error", "it is no loghook server, or one of another version")
+        return f"{self._address.url} answered {reply.status}: {said}"
+
+
+def find(url: str | None, home: Path) -> Server:
+    """Return the server that a command reads from.
+
+    Args:
+        url: where it is, or None: the first loghook server in LOGHOOK_URL, or the one on this machine.
+        home: the folder with the key of the server on this machine.
+    """
+    settings = settings_in_force(home)
+    if url is None:
+        named = (part.strip() for part in settings.url.split(","))
+        url = next((part for part in named if part.startswith(("http://", "https://"))), None)
+    # The server on this machine keeps its key in the home folder; LOGHOOK_API_KEY may belong to another one.
+    keys = KeySource(environ={} if url is None else os.environ, files=key_files(None, home))
+    return Server(url or HERE, keys.get(), timeout=settings.timeout)
