@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import __version__
+from .._version import __version__
 from .address import Address
 from .base import Batch, Delivered, Gap, Outcome, Refused, Transport, TryLater
 from .http import Http
