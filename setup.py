@@ -54,7 +54,7 @@ setup(
         "server": SERVER,
         "demo": DEMO,
         "lint": LINT,
-        "test": [*TEST, *LINT],
+        "test": TEST,
     },
     entry_points={"console_scripts": ["loghook = loghook.cli:main"]},
     zip_safe=False,
