@@ -17,6 +17,7 @@ PACKAGE = Path(loghook.__file__).parent
 LAYERS = (
     "_version",
     "errors",
+    "voice",
     "settings",
     "metrics",
     "formatter",
