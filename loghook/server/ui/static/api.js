@@ -1,0 +1,93 @@
+// The way to the server: where it is, one GET, and a poll that backs off.
+
+// The address of this module names the root, so that any proxy path in front of it works.
+export const ROOT = new URL("../", import.meta.url);
+const PATIENCE_MS = 20000;
+const HIDDEN_MS = 15000;
+const LONGEST_WAIT_MS = 30000;
+
+export class Failure extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+// The JSON at an API path. `query` maps names to a value or a list of values; empty ones are left out.
+export async function get(path, query = {}, signal = undefined) {
+  const url = new URL("api/v1/" + path, ROOT);
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== "" && one !== null && one !== undefined) url.searchParams.append(name, one);
+    }
+  }
+  const limit = AbortSignal.timeout(PATIENCE_MS);
+  const response = await fetch(url, {
+    headers: { Accept: "application/json" },
+    credentials: "same-origin",
+    signal: signal ? AbortSignal.any([signal, limit]) : limit,
+  });
+  if (response.status === 401) {
+    signIn();
+    throw new Failure("Signed out.", 401);
+  }
+  const body = await response.json().catch(() => null);
+  if (!response.ok) {
+    throw new Failure((body && body.error) || `The server answered ${response.status}.`, response.status);
+  }
+  return body;
+}
+
+function signIn() {
+  const here = location.href.startsWith(ROOT.href) ? location.href.slice(ROOT.href.length) : "";
+  const url = new URL("sign-in", ROOT);
+  if (here) url.searchParams.set("next", here);
+  location.replace(url);
+}
+
+// Calls `work()` again and again: `every()` milliseconds apart (more when the answer was slow, little when the tab is
+// hidden), further and further apart while it fails. `trouble(error | null, wait)` is told of both.
+export class Poll {
+  #timer = 0;
+  #failed = 0;
+  #busy = false;
+  #again = false;
+
+  constructor(work, { every = () => 1000, trouble = () => {} } = {}) {
+    this.work = work;
+    this.every = every;
+    this.trouble = trouble;
+    document.addEventListener("visibilitychange", () => document.hidden || this.now());
+    addEventListener("online", () => this.now());
+  }
+
+  // Polls at once; a poll under way is followed by another.
+  now() {
+    clearTimeout(this.#timer);
+    if (this.#busy) this.#again = true;
+    else this.#go();
+  }
+
+  async #go() {
+    this.#busy = true;
+    const began = performance.now();
+    let wait = 0;
+    try {
+      await this.work();
+      if (this.#failed) this.trouble(null, 0);
+      this.#failed = 0;
+      wait = Math.max(this.every(), 4 * (performance.now() - began));
+      if (document.hidden) wait = Math.max(wait, HIDDEN_MS);
+    } catch (error) {
+      if (error.status === 401) return;
+      this.#failed += 1;
+      wait = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (this.#failed - 1));
+      this.trouble(error, wait);
+    } finally {
+      this.#busy = false;
+    }
+    if (this.#again) wait = 0;
+    this.#again = false;
+    this.#timer = setTimeout(() => this.#go(), wait);
+  }
+}

@@ -1,0 +1,137 @@
+// The interactive chart: plotly.js, loaded once and late, and what it is given to draw.
+
+import { MARGIN } from "./preview.js";
+
+// plotly.js writes its own style elements unless elements with these ids exist; a strict content policy blocks them, and
+// chart.css says what is needed. (The page's link to chart.css carries the first id.) A plotly.js that knows the second
+// by another name only loses styles for maps.
+const MAP_STYLE = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
+const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset", showTips: false };
+
+let library = null;
+
+// plotly.js itself; null where this server has none.
+export function plotly() {
+  library ??= new Promise((resolve) => {
+    const inert = document.createElement("template");
+    inert.id = MAP_STYLE;
+    const script = document.createElement("script");
+    script.src = new URL("plotly.min.js", import.meta.url);
+    script.async = true;
+    script.onload = () => resolve(globalThis.Plotly || null);
+    script.onerror = () => resolve(null);
+    document.head.append(inert, script);
+  });
+  return library;
+}
+
+// Draws `data` (from series.shape) into `element`; a zoom survives as long as `view.key` stays the same.
+export async function draw(element, data, view) {
+  const library = await plotly();
+  if (!library || !element.isConnected) return false;
+  await library.react(element, traces(data, view), layout(element, data, view), CONFIG);
+  return true;
+}
+
+export async function clear(element) {
+  const library = await plotly();
+  if (library && element.classList.contains("js-plotly-plot")) library.purge(element);
+}
+
+// Where the reader has zoomed to, to be given back as `view.kept` when the chart is drawn anew; null when nowhere.
+export function zoomed(element, key) {
+  const full = element._fullLayout;
+  if (!full || !full.xaxis || (full.xaxis.autorange && full.yaxis.autorange)) return null;
+  const range = (axis) => (axis.autorange ? undefined : axis.range.slice());
+  return { key, x: range(full.xaxis), y: range(full.yaxis) };
+}
+
+function traces(data, view) {
+  const x = view.mode === "wall" ? data.x.map(local) : data.x;
+  const few = data.x.length <= 40;
+  const line = {
+    x,
+    y: data.y,
+    text: data.label,
+    type: "scatter",
+    mode: few ? "lines+markers" : "lines",
+    line: { color: view.colour, width: data.x.length > 1500 ? 1.2 : 1.8 },
+    marker: { size: 5, color: view.colour },
+    hovertemplate: "%{text}<br><b>%{y:.6~g}</b><extra></extra>",
+    connectgaps: false,
+  };
+  return data.odd.length ? [line, oddities(data, view)] : [line];
+}
+
+// What is no number has no height: marks at the edge, on an axis of their own, leave the scale alone.
+function oddities({ odd }, view) {
+  const symbols = { nan: "x-thin", up: "triangle-up", down: "triangle-down" };
+  return {
+    x: odd.map(({ x }) => (view.mode === "wall" ? local(x) : x)),
+    y: odd.map(({ kind }) => (kind === "up" ? 0.97 : 0.03)),
+    text: odd.map(({ label }) => label),
+    yaxis: "y2",
+    type: "scatter",
+    mode: "markers",
+    cliponaxis: false,
+    marker: {
+      symbol: odd.map(({ kind }) => symbols[kind]),
+      size: 8,
+      color: view.theme.odd,
+      line: { width: 2, color: view.theme.odd },
+    },
+    hovertemplate: "%{text}<extra></extra>",
+  };
+}
+
+// plotly.js takes times as UTC: what it is given is shifted so that it shows the reader's own clock.
+function local(milliseconds) {
+  const at = new Date(milliseconds);
+  return new Date(milliseconds - at.getTimezoneOffset() * 60000).toISOString().slice(0, -1);
+}
+
+export const fromLocal = (text) => new Date(text.replace(" ", "T")).getTime();
+
+function layout(element, data, view) {
+  const { theme, large } = view;
+  const kept = view.kept || {};
+  const axis = {
+    gridcolor: theme.rule,
+    linecolor: theme.rule,
+    zeroline: false,
+    tickfont: { size: large ? 12 : 11, color: theme.muted },
+    nticks: large ? undefined : 5,
+  };
+  const kind = view.mode === "wall" ? "date" : "linear";
+  const title = large ? { step: "step", relative: `time since start (${data.unit})`, wall: "time" }[view.mode] : data.unit;
+  return {
+    width: element.clientWidth,
+    height: element.clientHeight,
+    margin: large ? { l: 56, r: 16, t: 12, b: 44 } : { ...MARGIN, b: data.unit ? 34 : MARGIN.b },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: theme.font, color: theme.muted },
+    showlegend: false,
+    hovermode: "x",
+    hoverlabel: { bgcolor: theme.surface, bordercolor: theme.rule, font: { color: theme.text, size: 12 } },
+    dragmode: "zoom",
+    uirevision: view.key,
+    xaxis: { ...axis, type: kind, range: kept.x, showgrid: false, title: title ? { text: title, font: { size: 11 }, standoff: 4 } : undefined },
+    yaxis: { ...axis, type: view.log ? "log" : "linear", range: kept.y, exponentformat: "power", tickformat: view.log ? undefined : "~g" },
+    yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
+  };
+}
+
+// The colours of the page, for what cannot read its style sheet.
+export function theme() {
+  const style = getComputedStyle(document.documentElement);
+  const value = (name) => style.getPropertyValue(name).trim();
+  return {
+    text: value("--text"),
+    muted: value("--muted"),
+    rule: value("--rule"),
+    surface: value("--surface"),
+    odd: value("--odd"),
+    font: value("--sans"),
+  };
+}

@@ -1,0 +1,70 @@
+// A metric's points [step, time, value] turned into what a chart draws. Pure: no element is touched here.
+
+import { clock, number } from "./format.js";
+
+const UNITS = [["s", 1], ["min", 60], ["h", 3600], ["d", 86400]];
+const ODD = { NaN: "nan", Infinity: "up", "-Infinity": "down" };
+
+// {x, y, label, odd: [{x, kind, label}], unit}: x by `mode` (step, relative, wall), in ascending order; y is null, a gap,
+// where the value is no number, and `odd` holds those points. Relative time is in `unit`, wall time in milliseconds.
+export function shape(points, mode, start) {
+  const [unit, seconds] = mode === "relative" ? unitFor(points, start) : ["", 1];
+  const place = {
+    step: ([step], i) => (typeof step === "number" ? step : i),
+    relative: ([, time]) => (time - start) / seconds,
+    wall: ([, time]) => time * 1000,
+  }[mode];
+  const placed = points.map((point, i) => ({ x: place(point, i), point }));
+  if (placed.some(({ x }, i) => i && x < placed[i - 1].x)) placed.sort((a, b) => a.x - b.x);
+  const out = { x: [], y: [], label: [], odd: [], unit };
+  for (const { x, point } of placed) {
+    const value = point[2];
+    const fine = typeof value === "number" && Number.isFinite(value);
+    out.x.push(x);
+    out.y.push(fine ? value : null);
+    out.label.push(label(point));
+    if (!fine) out.odd.push({ x, kind: ODD[value] || "nan", label: `${label(point)}: ${number(value)}` });
+  }
+  return out;
+}
+
+const label = ([step, time]) => (typeof step === "number" ? `step ${number(step)}, ${clock(time)}` : clock(time));
+
+function unitFor(points, start) {
+  const span = points.reduce((most, [, time]) => Math.max(most, time - start), 0);
+  return UNITS.findLast(([, size]) => span >= 2 * size) || UNITS[0];
+}
+
+// About `wanted` round numbers from `low` to `high`; on a log axis, powers of ten.
+export function ticks(low, high, wanted, log = false) {
+  if (log) {
+    const [from, to] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
+    const stride = Math.max(1, Math.ceil((to - from + 1) / wanted));
+    const powers = [];
+    for (let power = from; power <= to; power += stride) powers.push(10 ** power);
+    return powers.length > 1 ? powers : [low, high];
+  }
+  const rough = (high - low) / wanted;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((n) => n * power).find((size) => size >= rough * 0.999);
+  const found = [];
+  for (let tick = Math.ceil(low / step - 1e-9) * step; tick <= high + step * 1e-9; tick += step) {
+    found.push(Math.abs(tick) < step * 1e-9 ? 0 : tick);
+  }
+  return found;
+}
+
+// The least and greatest number of `values`; widened where they are one; on a log axis of the positive ones only.
+export function extent(values, log = false) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value === null || (log && value <= 0)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (low > high) return log ? [0.1, 1] : [0, 1];
+  if (low < high) return [low, high];
+  if (log) return [low / 2, high * 2];
+  const room = Math.abs(low) * 0.05 || 1;
+  return [low - room, high + room];
+}
