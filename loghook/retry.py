@@ -170,7 +170,7 @@ class Retry:
             return self._failed(outcome.reason, batch, jitter)
         span = batch.span(outcome.line) if outcome.line is not None else None
         if span is None and count == 1:
-            span = _only_event(batch)
+            span = next((start, end) for _, start, end in batch.events())
         if span is not None:
             seconds = _backoff(self.aside - QUICK_SET_ASIDES, jitter) if self.aside >= QUICK_SET_ASIDES else 0.0
             after = replace(self, failures=0, aside=self.aside + 1, suspects=0)
@@ -198,15 +198,6 @@ def _smaller(outcome: Refused, batch: Batch) -> int:
     told = outcome.max_bytes
     half = len(batch.body) // 2
     return max(SMALLEST_LIMIT, told if told is not None and 0 < told < len(batch.body) else half)
-
-
-def _only_event(batch: Batch) -> tuple[int, int] | None:
-    """The span of the first line that is not blank."""
-    for line in range(batch.body.count(b"\n") + 1):
-        span = batch.span(line)
-        if span is not None:
-            return span
-    return None
 
 
 def _wish(after: float | None) -> float | None:

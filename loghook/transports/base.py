@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -49,30 +49,30 @@ class Batch:
         """The number of events: lines that are not blank."""
         return sum(1 for _ in _EVENT.finditer(self.body))
 
-    def span(self, line: int) -> tuple[int, int] | None:
-        """Start and end offset in the log of a line (0 is the first, blank lines count), end beyond its newline.
+    def events(self) -> Iterator[tuple[int, int, int]]:
+        """For each event its line (0 is the first, blank lines count) and where in the log it starts and ends.
 
-        None when there is no such line, or when it is blank.
+        The end lies beyond the newline.
         """
-        start = 0
-        for _ in range(line):
-            start = self.body.find(b"\n", start) + 1
-            if not start:
-                return None
-        end = self.body.find(b"\n", start) + 1 or len(self.body)
-        if line < 0 or not self.body[start:end].strip():
-            return None
-        return self.offset + start, self.offset + end
+        line = end = 0
+        for match in _EVENT.finditer(self.body):
+            line += self.body.count(b"\n", end, match.start())
+            end = self.body.find(b"\n", match.start()) + 1 or len(self.body)
+            yield line, self.offset + match.start(), self.offset + end
+            line += 1
+
+    def span(self, line: int) -> tuple[int, int] | None:
+        """Start and end in the log of the event on a line; None when there is no such line or it is blank."""
+        return next(((start, end) for number, start, end in self.events() if number == line), None)
 
     def head(self, *, events: int | None = None, size: int | None = None) -> Batch:
         """The batch cut to its first `events` events and to at most `size` bytes, but never to less than one event."""
-        end = len(self.body)
-        for found, match in enumerate(_EVENT.finditer(self.body)):
-            stop = self.body.find(b"\n", match.start()) + 1 or len(self.body)
-            if found and ((events is not None and found >= events) or (size is not None and stop > size)):
+        stop = self.next
+        for found, (_, _, end) in enumerate(self.events()):
+            if found and ((events is not None and found >= events) or (size is not None and end - self.offset > size)):
                 break
-            end = stop
-        return replace(self, body=self.body[:end])
+            stop = end
+        return replace(self, body=self.body[: stop - self.offset])
 
     def without(self, spans: Iterable[tuple[int, int]]) -> Batch:
         """The batch with the given stretches of the log (start and end offset) turned into blank lines."""

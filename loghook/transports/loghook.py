@@ -107,7 +107,8 @@ class LoghookTransport(Transport):
         path = f"/api/v1/runs/{batch.run}/writers/{batch.writer}/events"
         params = {"offset": str(batch.offset), "first": str(batch.first)}
         reply = self._http.request("POST", path, body=body, params=params, headers=headers)
-        return reply.without(authorization.partition(" ")[2]) if isinstance(reply, Reply) else reply
+        secrets = (authorization.partition(" ")[2], self._address.password or "", self._keys.get() or "")
+        return reply if isinstance(reply, TryLater) else reply.without(*secrets)
 
     def _authorization(self) -> str | None:
         if self._address.user is not None:

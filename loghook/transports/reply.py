@@ -24,11 +24,13 @@ class Reply:
     body: bytes = b""
     whole: bool = True
 
-    def without(self, secret: str) -> Reply:
-        """The same answer with a secret blotted out, in case the platform repeats it in its words."""
-        if secret.encode() not in self.body:
-            return self
-        return replace(self, body=self.body.replace(secret.encode(), "…".encode()))
+    def without(self, *secrets: str) -> Reply:
+        """The same answer with secrets blotted out, in case the platform repeats them in its words."""
+        body, headers = self.body, dict(self.headers)
+        for secret in filter(None, secrets):
+            body = body.replace(secret.encode(), b"***")
+            headers = {name: value.replace(secret, "***") for name, value in headers.items()}
+        return replace(self, body=body, headers=headers)
 
     def json(self) -> dict[str, object] | None:
         """The JSON object in the body, or None when there is anything else in it."""
