@@ -1,0 +1,171 @@
+"""Events into the store, exactly once: the one way in, for batches from the network and for spools of this machine.
+
+Each writer has a number, the offset in its log that its next batch should begin at. It moves in the transaction that
+stores the batch. So what comes again is known by its offset and skipped, and a hole is refused with the offset that
+was expected, unless the writer says that it has nothing older any more.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loghook.server.events import Parsed, parse
+from loghook.server.store import Store, logs, rows, runs
+
+__all__ = ["MAX_BODY", "MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
+
+MAX_BODY = 16 * 1024 * 1024
+"""Bytes in a batch, uncompressed."""
+MAX_LINES = 200_000
+
+RUN = re.compile(r"[A-Za-z0-9._-]{1,128}")
+WRITER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LARGEST_OFFSET = 2**62
+
+
+class Malformed(ValueError):
+    """The request makes no sense as a batch; the message says why."""
+
+
+class TooLarge(ValueError):
+    """The batch is over a limit; a smaller part of it would do."""
+
+
+class Gap(Exception):
+    """The batch begins beyond the offset that the store expects."""
+
+    def __init__(self, expected: int) -> None:
+        super().__init__(f"expected offset {expected}")
+        self.expected = expected
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Everything below `offset` is stored, but for the lines set aside: (index in the body, reason)."""
+
+    offset: int
+    set_aside: tuple[tuple[int, str], ...] = ()
+
+
+class Ingest:
+    """Takes batches.
+
+    Args:
+        store: where they go.
+        clock: this machine's clock, epoch seconds.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    def events(
+        self,
+        account: int,
+        run: str,
+        writer: str,
+        offset: int,
+        body: bytes,
+        *,
+        first: int | None = None,
+        sent: float | None = None,
+    ) -> Stored:
+        """Store a batch; returns once it is on the disk. Call it from any thread but the store's.
+
+        Args:
+            account: the number of the account that owns the run.
+            run: the run's id.
+            writer: the writer's id.
+            offset: where the body begins in the writer's log, in bytes.
+            body: whole lines.
+            first: the oldest byte that the writer still has; a batch that begins there is taken even beyond a gap.
+            sent: the sender's clock when it sent, epoch seconds.
+
+        Raises:
+            Malformed, TooLarge, Gap, sqlite3.Error, Closed: nothing of the batch was stored.
+        """
+        self._check(run, writer, offset, body)
+        parsed = parse(body)
+
+        def job(connection: sqlite3.Connection) -> Stored:
+            return self._store_batch(connection, account, run, writer, offset, body, parsed, first, sent)
+
+        return self._store.writer.run(job)
+
+    def expected(self, account: int, run: str, writer: str) -> int:
+        """Return the offset that a writer's next batch should begin at. Raises sqlite3.Error."""
+        with self._store.reading() as connection:
+            found = runs.find_writer(connection, account, run, writer)
+        return found.expected if found else 0
+
+    @staticmethod
+    def _check(run: str, writer: str, offset: int, body: bytes) -> None:
+        if not RUN.fullmatch(run):
+            raise Malformed("a run id is 1 to 128 letters, digits, dots, underscores and dashes")
+        if not WRITER.fullmatch(writer):
+            raise Malformed("a writer id is 1 to 64 letters, digits, dots, underscores and dashes")
+        if not 0 <= offset <= LARGEST_OFFSET:
+            raise Malformed("offset must be a number of bytes, 0 or more")
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"a batch has at most {MAX_BODY} bytes, this one {len(body)}")
+        if body and not body.endswith(b"\n"):
+            raise Malformed("the body must be whole lines: its last byte is no newline")
+        if body.count(b"\n") > MAX_LINES and len(body.split()) > MAX_LINES:
+            raise TooLarge(f"a batch has at most {MAX_LINES} lines")
+
+    def _store_batch(
+        self,
+        connection: sqlite3.Connection,
+        account: int,
+        run: str,
+        writer: str,
+        offset: int,
+        body: bytes,
+        parsed: Parsed,
+        first: int | None,
+        sent: float | None,
+    ) -> Stored:
+        found = runs.find_writer(connection, account, run, writer)
+        expected = found.expected if found else 0
+        end = offset + len(body)
+        if end <= expected:
+            return Stored(expected)
+        skipped = 0
+        if offset < expected:
+            skipped = body.count(b"\n", 0, expected - offset)
+            body = body[expected - offset :]
+            parsed = parse(body)
+        elif offset > expected and offset != first:
+            raise Gap(expected)
+        now = self._clock()
+        if found is None:
+            start = min(parsed.earliest, now)
+            found = runs.make_writer(connection, account, run, writer, start)
+        self._write(connection, found, max(offset, expected), parsed)
+        if parsed.latest >= parsed.earliest:
+            runs.seen(connection, found, parsed.earliest, parsed.latest, sent, now)
+        runs.moved(connection, found, end, max(0, offset - expected), len(parsed.set_aside))
+        return Stored(end, tuple((skipped + bad.index, bad.reason) for bad in parsed.set_aside))
+
+    def _write(self, connection: sqlite3.Connection, writer: runs.Writer, offset: int, parsed: Parsed) -> None:
+        for event in parsed.events:
+            runs.apply(connection, writer, event)
+        if parsed.records:
+            logs.add(connection, writer.run, writer.number, parsed.records)
+        if parsed.points:
+            new = self._store.metrics.add(connection, writer.run, parsed.points)
+            if new:
+                connection.execute("UPDATE runs SET metrics = metrics + ? WHERE number = ?", (new, writer.run))
+        flat: list[object] = []
+        for bad in parsed.set_aside:
+            flat.extend((writer.run, writer.number, offset, bad.index, bad.reason, bad.line, bad.length))
+        rows.insert(
+            connection,
+            "INSERT INTO set_aside (run, writer, batch_offset, line_index, reason, line, length)",
+            7,
+            flat,
+        )

@@ -1,0 +1,168 @@
+"""Runs and their writers: how events change their rows. For the writer's thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from loghook.server.status import seen_at
+
+__all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "seen"]
+
+NAME_LENGTH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """One writer of one run, as a batch finds it. `expected` is the offset that its next batch should begin at."""
+
+    run: int
+    number: int
+    expected: int
+
+
+def find_writer(connection: sqlite3.Connection, account: int, run: str, writer: str) -> Writer | None:
+    """Return a writer of an account's run, or None while nothing of it was stored."""
+    row = connection.execute(
+        "SELECT writers.run, writers.number, next_offset FROM writers JOIN runs ON runs.number = writers.run "
+        "WHERE runs.account = ? AND runs.id = ? AND writers.id = ?",
+        (account, run, writer),
+    ).fetchone()
+    return Writer(*row) if row else None
+
+
+def make_writer(connection: sqlite3.Connection, account: int, run: str, writer: str, time: float) -> Writer:
+    """Make a writer's row, and its run's where this is the first that is heard of it, at `time` (epoch seconds)."""
+    connection.execute(
+        "INSERT INTO runs (account, id, name, source, started_at, last_seen, params, dropped, "
+        "logs, metrics, set_aside, missing_bytes) VALUES (?, ?, ?, 'loghook', ?, ?, '{}', '{}', 0, 0, 0, 0) "
+        "ON CONFLICT DO NOTHING",
+        (account, run, run, time, time),
+    )
+    (number,) = connection.execute("SELECT number FROM runs WHERE account = ? AND id = ?", (account, run)).fetchone()
+    made = connection.execute(
+        "INSERT INTO writers (run, id, next_offset, missing_bytes, last_seen) VALUES (?, ?, 0, 0, ?)",
+        (number, writer, time),
+    )
+    return Writer(number, int(made.lastrowid or 0), 0)
+
+
+def seen(
+    connection: sqlite3.Connection, writer: Writer, earliest: float, latest: float, sent: float | None, now: float
+) -> None:
+    """Note that events of these times came; `sent` and `now` as in `status.seen_at`."""
+    last = seen_at(latest, sent, now)
+    connection.execute(
+        "UPDATE runs SET last_seen = max(last_seen, ?), started_at = min(started_at, ?) WHERE number = ?",
+        (last, earliest, writer.run),
+    )
+    connection.execute(
+        "UPDATE writers SET last_seen = max(last_seen, ?) WHERE number = ?", (last, writer.number)
+    )
+
+
+def apply(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    """Change a run's and a writer's row as an event of the run's life says; the event was checked by `parse`."""
+    apply_one = APPLY.get(event["event"])
+    if apply_one is not None:
+        apply_one(connection, writer, event)
+
+
+def _run_started(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    run = event["run"]
+    known = {
+        "name": _text(run.get("name")),
+        "host": _text(run.get("host")),
+        "python": _text(run.get("python")),
+        "pid": _integer(run.get("pid")),
+        "rank": _integer(run.get("rank")),
+        "argv": _json(run.get("argv")),
+        "git": _json(run.get("git")),
+    }
+    known = {column: value for column, value in known.items() if value is not None}
+    if "name" in known:
+        known["name"] = str(known["name"])[:NAME_LENGTH] or None
+    columns = "".join(f", {column} = coalesce(?, {column})" for column in known)
+    connection.execute(
+        f"UPDATE runs SET began = max(coalesce(began, 0), ?){columns} WHERE number = ?",
+        (event["time"], *known.values(), writer.run),
+    )
+    if isinstance(run.get("params"), dict):
+        _merge(connection, writer, "params", run["params"])
+
+
+def _writer_started(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    told = event["writer"]
+    connection.execute(
+        "UPDATE writers SET pid = ?, host = ?, rank = ? WHERE number = ?",
+        (_integer(told.get("pid")), _text(told.get("host")), _integer(told.get("rank")), writer.number),
+    )
+
+
+def _params(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    _merge(connection, writer, "params", event["params"])
+
+
+def _dropped(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    counts = {reason: count for reason, count in event["dropped"].items() if _integer(count)}
+    (known,) = connection.execute("SELECT dropped FROM runs WHERE number = ?", (writer.run,)).fetchone()
+    total = orjson.loads(known)
+    for reason, count in counts.items():
+        total[reason] = total.get(reason, 0) + count
+    _merge(connection, writer, "dropped", total)
+
+
+def _run_ended(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    connection.execute(
+        "UPDATE runs SET ended_at = ?, ending = ?, exception = ?, reason = ? "
+        "WHERE number = ? AND coalesce(ended_at, 0) <= ?",
+        (
+            *(event["time"], event["status"], _text(event.get("exception")), _text(event.get("reason"))),
+            *(writer.run, event["time"]),
+        ),
+    )
+
+
+APPLY = {
+    "run_started": _run_started,
+    "writer_started": _writer_started,
+    "params": _params,
+    "dropped": _dropped,
+    "run_ended": _run_ended,
+}
+
+
+def _merge(connection: sqlite3.Connection, writer: Writer, column: str, values: dict[str, Any]) -> None:
+    (known,) = connection.execute(f"SELECT {column} FROM runs WHERE number = ?", (writer.run,)).fetchone()
+    merged = orjson.dumps({**orjson.loads(known), **values}).decode()
+    connection.execute(f"UPDATE runs SET {column} = ? WHERE number = ?", (merged, writer.run))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _integer(value: object) -> int | None:
+    # SQLite's integers have 64 bits.
+    fits = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value if fits else None  # type: ignore[return-value]
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def moved(connection: sqlite3.Connection, writer: Writer, offset: int, missing: int, set_aside: int) -> None:
+    """Move the writer's offset, and count bytes that never came and lines that were set aside."""
+    connection.execute(
+        "UPDATE writers SET next_offset = ?, missing_bytes = missing_bytes + ? WHERE number = ?",
+        (offset, missing, writer.number),
+    )
+    if missing or set_aside:
+        connection.execute(
+            "UPDATE runs SET missing_bytes = missing_bytes + ?, set_aside = set_aside + ? WHERE number = ?",
+            (missing, set_aside, writer.run),
+        )

@@ -1,0 +1,146 @@
+"""The database's tables, how it is opened, and how an older one is brought up to date.
+
+    accounts, keys, sessions     who may read and write; keys and session tokens are kept as SHA-256 only
+    runs, writers                one row each; writers.next_offset is the number that makes delivery exactly-once
+    logs                         one row a record; id = run number << 40 | number of the line in its run, so a run's
+                                 lines lie together in order and need no second index
+    metrics                      one row a metric name in a run
+    open_points, points          blobs of points, see `points`; summaries: five points for each full blob
+    set_aside                    lines that could not be stored, with their reasons
+
+`PRAGMA user_version` holds the version. A database of a newer version is refused: this code cannot know what it
+would break in it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+from loghook.errors import ServerError
+
+__all__ = ["LINE_BITS", "NOTABLE", "VERSION", "connect_reader", "connect_writer"]
+
+LINE_BITS = 40
+NOTABLE = 30
+"""Level numbers from here on have an index of their own: errors are found fast among millions of lines."""
+
+FIRST = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE accounts (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created REAL NOT NULL);
+CREATE TABLE keys (
+    hash TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES accounts, created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE sessions (
+    hash TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES accounts, expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES accounts, id TEXT NOT NULL,
+    name TEXT NOT NULL, source TEXT NOT NULL,
+    started_at REAL NOT NULL, began REAL, ended_at REAL, ending TEXT, exception TEXT, reason TEXT,
+    last_seen REAL NOT NULL,
+    host TEXT, pid INTEGER, rank INTEGER, python TEXT, argv TEXT, git TEXT, params TEXT NOT NULL, dropped TEXT NOT NULL,
+    logs INTEGER NOT NULL, metrics INTEGER NOT NULL, set_aside INTEGER NOT NULL, missing_bytes INTEGER NOT NULL,
+    UNIQUE (account, id)
+);
+CREATE INDEX runs_by_start ON runs (account, started_at, number);
+CREATE TABLE writers (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, id TEXT NOT NULL,
+    next_offset INTEGER NOT NULL, missing_bytes INTEGER NOT NULL,
+    pid INTEGER, host TEXT, rank INTEGER, last_seen REAL NOT NULL,
+    UNIQUE (run, id)
+);
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY, writer INTEGER NOT NULL, level INTEGER NOT NULL, logger TEXT NOT NULL, line TEXT NOT NULL
+);
+CREATE INDEX logs_notable ON logs (id) WHERE level >= {NOTABLE};
+CREATE TABLE metrics (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, name TEXT NOT NULL, count INTEGER NOT NULL,
+    top_step REAL NOT NULL, last_step REAL NOT NULL, last_time REAL NOT NULL, last_value REAL,
+    low REAL, high REAL, full_chunks INTEGER NOT NULL,
+    UNIQUE (run, name)
+);
+CREATE TABLE open_points (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE points (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE summaries (part INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE set_aside (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL, writer INTEGER NOT NULL, batch_offset INTEGER NOT NULL,
+    line_index INTEGER NOT NULL, reason TEXT NOT NULL, line BLOB NOT NULL, length INTEGER NOT NULL
+);
+"""
+
+# The n-th script (from 0) takes a database from version n to n + 1. Released ones never change.
+SCRIPTS = (FIRST,)
+VERSION = len(SCRIPTS)
+
+# 16 MB of pages between checkpoints: fewer pages are written twice, and the log stays small.
+CHECKPOINT_PAGES = 4000
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the database for the one thread that writes; make it, or bring it up to date, where needed.
+
+    Raises ServerError when it is no database of ours or of a newer version.
+    """
+    _make_private(path)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        version = _version(connection, path)
+        # What the answer to a client promises is on the disk, so each commit is flushed; one commit serves many.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", "cache_size=-32768"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").fetchall()
+        connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_PAGES * 4096}").fetchall()
+        for number in range(version, VERSION):
+            _upgrade(connection, number)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the database for reading; a read never waits for a write, nor a write for a read."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
+    connection.execute("PRAGMA query_only=1")
+    connection.execute("PRAGMA cache_size=-8192")
+    return connection
+
+
+def _make_private(path: Path) -> None:
+    """Makes the file with mode 0600 before SQLite does; its companions take their mode from it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        meta = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise ServerError(f"{path} is no database that loghook can read ({error}); move it away") from None
+    if version > VERSION:
+        raise ServerError(
+            f"{path} was written by a newer loghook (its version is {version}, this one knows up to {VERSION}); "
+            f"upgrade loghook, or use another home folder"
+        )
+    if tables and not meta:
+        raise ServerError(f"{path} is a database of some other program; move it away")
+    return int(version)
+
+
+def _upgrade(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in SCRIPTS[number].split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+        if number == 0:
+            connection.execute("INSERT INTO meta VALUES ('id', ?)", (secrets.token_hex(4),))
+        connection.execute(f"PRAGMA user_version={number + 1}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
