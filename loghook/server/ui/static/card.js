@@ -15,15 +15,14 @@ export class Card {
     this.visible = false;
     this.lively = false;
     this.value = h("b", { class: "value" });
-    this.thin = h("span", { class: "thin" });
-    this.body = h("div", { class: "plot" });
+    this.thin = h("span", { class: "thin", title: "Points shown; every peak is kept" });
+    this.body = h("div", { class: "chart" });
     this.element = h(
       "article",
       { class: "card" },
       h("button", { type: "button", class: "cardhead", title: name, onclick: () => open(name) },
-        h("span", { class: "name" }, name.slice(name.indexOf("/") + 1) || name), this.value),
+        h("span", { class: "name" }, name.slice(name.indexOf("/") + 1) || name), this.thin, this.value),
       this.body,
-      this.thin,
     );
     this.element.setAttribute("aria-label", name);
     this.element.dataset.metric = name;
@@ -46,7 +45,7 @@ export class Card {
     this.count = count;
     if (points.length) say(this.value, format.number(points.at(-1)[2]));
     const shown = points.length < count;
-    say(this.thin, shown ? `showing ${points.length.toLocaleString("en")} of ${count.toLocaleString("en")}` : "");
+    say(this.thin, shown ? `${points.length.toLocaleString("en")} of ${count.toLocaleString("en")}` : "");
     return this.draw(view);
   }
 

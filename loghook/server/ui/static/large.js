@@ -19,7 +19,7 @@ export class Large {
     this.dialog = byId("large");
     this.plot = byId("large-plot");
     this.dialog.addEventListener("close", () => this.#closed());
-    this.dialog.addEventListener("keydown", (event) => this.#key(event));
+    document.addEventListener("keydown", (event) => this.#key(event));
     byId("large-close").addEventListener("click", () => this.dialog.close());
     byId("large-before").addEventListener("click", () => this.step(-1));
     byId("large-after").addEventListener("click", () => this.step(1));
@@ -136,7 +136,7 @@ export class Large {
   }
 
   #key(event) {
-    if (event.target.closest("input, select")) return;
+    if (this.name === null || event.target.closest("input, select")) return;
     if (event.key === "ArrowLeft") this.step(-1);
     else if (event.key === "ArrowRight") this.step(1);
   }

@@ -14,7 +14,7 @@ export function line(row, several) {
   const level = String(row.level ?? "");
   const element = h(
     "div",
-    { class: "line", "data-level": KNOWN[level] ? level : "OTHER", "data-id": row.id, title: "" },
+    { class: "record", "data-level": KNOWN[level] ? level : "OTHER", "data-id": row.id, title: "" },
     h("time", { title: `${format.day(row.time)} ${format.clock(row.time, 3)}` }, format.clock(row.time)),
     h("span", { class: "level", title: level }, SHORT[level] || level),
     several ? h("span", { class: "rank", title: `writer ${row.writer}` }, source(row)) : null,

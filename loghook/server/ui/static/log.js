@@ -11,7 +11,7 @@ export class Log {
   // `fetch(query)` answers a page of the log; `changed({follow, empty, last})` hears what there is to say about it.
   constructor(pane, fetch, changed, only) {
     this.pane = pane;
-    this.list = h("div", { class: "lines" });
+    this.list = h("div", { class: "records" });
     this.note = h("p", { class: "note", role: "status" }, "Loading the log\u2026");
     pane.replaceChildren(this.note, this.list);
     this.fetch = fetch;
@@ -208,7 +208,7 @@ export class Log {
   }
 
   #clicked(event) {
-    const element = event.target.closest(".line");
+    const element = event.target.closest(".record");
     if (!element || event.target.closest("button, summary, a, .more, pre")) return;
     if (String(getSelection())) return;
     this.#choose(element);

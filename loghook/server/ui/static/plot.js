@@ -1,6 +1,7 @@
 // The interactive chart: plotly.js, loaded once and late, and what it is given to draw.
 
 import { MARGIN } from "./preview.js";
+import { extent } from "./series.js";
 
 // plotly.js writes its own style elements unless elements with these ids exist; a strict content policy blocks them, and
 // chart.css says what is needed. (The page's link to chart.css carries the first id.) A plotly.js that knows the second
@@ -46,6 +47,8 @@ export function zoomed(element, key) {
   return { key, x: range(full.xaxis), y: range(full.yaxis) };
 }
 
+// No markup such as bold or a raised exponent anywhere in a chart: plotly.js makes it with style attributes, which the
+// content policy blocks.
 function traces(data, view) {
   const x = view.mode === "wall" ? data.x.map(local) : data.x;
   const few = data.x.length <= 40;
@@ -57,7 +60,7 @@ function traces(data, view) {
     mode: few ? "lines+markers" : "lines",
     line: { color: view.colour, width: data.x.length > 1500 ? 1.2 : 1.8 },
     marker: { size: 5, color: view.colour },
-    hovertemplate: "%{text}<br><b>%{y:.6~g}</b><extra></extra>",
+    hovertemplate: "%{y:.6~g}<br>%{text}<extra></extra>",
     connectgaps: false,
   };
   return data.odd.length ? [line, oddities(data, view)] : [line];
@@ -102,12 +105,10 @@ function layout(element, data, view) {
     tickfont: { size: large ? 12 : 11, color: theme.muted },
     nticks: large ? undefined : 5,
   };
-  const kind = view.mode === "wall" ? "date" : "linear";
-  const title = large ? { step: "step", relative: `time since start (${data.unit})`, wall: "time" }[view.mode] : data.unit;
   return {
     width: element.clientWidth,
     height: element.clientHeight,
-    margin: large ? { l: 56, r: 16, t: 12, b: 44 } : { ...MARGIN, b: data.unit ? 34 : MARGIN.b },
+    margin: large ? { l: 56, r: 16, t: 12, b: 44 } : MARGIN,
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, color: theme.muted },
@@ -116,10 +117,34 @@ function layout(element, data, view) {
     hoverlabel: { bgcolor: theme.surface, bordercolor: theme.rule, font: { color: theme.text, size: 12 } },
     dragmode: "zoom",
     uirevision: view.key,
-    xaxis: { ...axis, type: kind, range: kept.x, showgrid: false, title: title ? { text: title, font: { size: 11 }, standoff: 4 } : undefined },
-    yaxis: { ...axis, type: view.log ? "log" : "linear", range: kept.y, exponentformat: "power", tickformat: view.log ? undefined : "~g" },
+    xaxis: { ...axis, ...across(data, view), range: kept.x, showgrid: false },
+    yaxis: { ...axis, ...upwards(data, view), range: kept.y, exponentformat: "e" },
     yaxis2: { overlaying: "y", range: [0, 1], visible: false, fixedrange: true },
   };
+}
+
+const CLOCK = [
+  { dtickrange: [null, 59999], value: "%H:%M:%S" },
+  { dtickrange: [60000, 43200000], value: "%H:%M" },
+  { dtickrange: [43200001, null], value: "%b %-d" },
+];
+
+function across(data, { mode, large }) {
+  const titles = { step: "step", relative: `time since the start (${data.unit})`, wall: "time" };
+  const title = large ? { text: titles[mode], font: { size: 11 }, standoff: 4 } : undefined;
+  if (mode === "wall") {
+    return { type: "date", title, nticks: large ? 8 : 4, tickformatstops: CLOCK, hoverformat: "%Y-%m-%d %H:%M:%S" };
+  }
+  const suffix = large || !data.unit ? {} : { ticksuffix: ` ${data.unit}`, showticksuffix: "last" };
+  return { type: "linear", title, ...suffix, hoverformat: ",.6~g" };
+}
+
+// In a small chart a log axis has room for whole powers only, or for 1, 2, 5 where it spans few of them.
+function upwards(data, { log, large }) {
+  if (!log) return { type: "linear", tickformat: "~g" };
+  if (large) return { type: "log" };
+  const [low, high] = extent(data.y, true);
+  return { type: "log", dtick: Math.log10(high / low) < 2 ? "D2" : 1 };
 }
 
 // The colours of the page, for what cannot read its style sheet.
