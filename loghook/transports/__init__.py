@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .address import masked, scheme_of
+from .address import Address, masked, scheme_of
 from .base import Batch, Delivered, Gap, Outcome, Refused, Transport, TryLater
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "Refused",
     "Transport",
     "TryLater",
+    "check",
     "open",
     "registered",
 ]
@@ -58,6 +59,21 @@ def registered() -> dict[str, EntryPoint]:
     return entries
 
 
+def check(url: str) -> None:
+    """Raise ConfigurationError for a URL that `open` would not take; reads no entry points for a built-in scheme."""
+    scheme = scheme_of(url)
+    entries = _BUILT_IN if scheme in _BUILT_IN or scheme.partition("+")[0] in _BUILT_IN else registered()
+    if scheme not in entries and ("+" not in scheme or scheme.partition("+")[0] not in entries):
+        raise ConfigurationError(_unknown(url, scheme, registered()))
+    if scheme.rpartition("+")[2] in ("http", "https"):
+        Address.parse(url)
+
+
+def _unknown(url: str, scheme: str, entries: dict[str, EntryPoint]) -> str:
+    known = ", ".join(f"{name}://" if name in _BUILT_IN else f"{name}+https://" for name in entries)
+    return f"{masked(url)!r} has the unknown scheme {scheme!r}; known are {known}"
+
+
 def open(url: str, keys: KeySource, *, timeout: float = 10.0) -> Transport:
     """The transport for a URL, chosen by its scheme. Connects to nothing yet.
 
@@ -68,8 +84,7 @@ def open(url: str, keys: KeySource, *, timeout: float = 10.0) -> Transport:
     entries = registered()
     entry = entries.get(scheme) or entries.get(scheme.partition("+")[0] if "+" in scheme else "")
     if entry is None:
-        known = ", ".join(f"{name}://" if name in _BUILT_IN else f"{name}+https://" for name in entries)
-        raise ConfigurationError(f"{masked(url)!r} has the unknown scheme {scheme!r}; known are {known}")
+        raise ConfigurationError(_unknown(url, scheme, entries))
     try:
         loaded = entry.load()
     except Exception as error:

@@ -115,10 +115,10 @@ class Http:
         if isinstance(error, requests.exceptions.InvalidHeader):
             return "a header cannot be sent"  # its own text quotes the value
         causes = _causes(error)
+        if any(isinstance(cause, _DeadlinePassed) for cause in causes):
+            return f"the exchange was not over after {self._watch.seconds:g} s"
         for cause in causes:
             match cause:
-                case _DeadlinePassed():
-                    return f"the exchange was not over after {self._watch.seconds:g} s"
                 case socket.gaierror():
                     return "the host name is not known here"
                 case requests.exceptions.ProxyError():
