@@ -30,6 +30,7 @@ __all__ = [
     "home_option",
     "json_option",
     "needs",
+    "note",
     "print_json",
     "run",
     "settings_in_force",
@@ -95,8 +96,13 @@ def usage(error: click.UsageError) -> int:
 
 def complain(text: str, code: int) -> int:
     """Write one line on stderr and return the exit code."""
-    click.echo(f"loghook: {' '.join(text.split())}", err=True)
+    note(text)
     return code
+
+
+def note(text: str) -> None:
+    """Write one line on stderr."""
+    click.echo(f"loghook: {' '.join(text.split())}", err=True)
 
 
 def home_folder(given: Path | None) -> Path:
@@ -110,7 +116,7 @@ def settings_in_force(home: Path) -> Settings:
     """Return the settings that the environment and the home folder give; what is wrong there is named on stderr."""
     from loghook import settings
 
-    return settings.resolve({"home": home}, os.environ, warn=lambda text: click.echo(f"loghook: {text}", err=True))
+    return settings.resolve({"home": home}, os.environ, warn=note)
 
 
 def needs(extra: str) -> None:

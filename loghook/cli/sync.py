@@ -1,25 +1,82 @@
-"""loghook sync: delivers what dead writers left in the spools of this machine."""
+"""loghook sync: delivers what ended programs left in the spools of this machine."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from loghook.cli import console
 
+if TYPE_CHECKING:
+    from loghook.listener import Destination
+
 __all__ = ["sync"]
 
 
 @click.command(short_help="Deliver what ended programs left behind.")
+@click.option(
+    "--patience",
+    default=5.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Seconds to go on trying a platform that does not answer.",
+)
 @console.home_option
 @console.json_option
-def sync(home: Path | None, as_json: bool) -> None:
+def sync(patience: float, home: Path | None, as_json: bool) -> None:
     """Deliver what programs that have ended left in the spools of this machine.
 
-    Each spool goes to the destinations that its program had. What a running program logs is left to it, and what
-    has arrived already is not sent again: it is safe to run this at any time, and twice.
+    Each spool goes to the destinations that its program had. What a running program logs is left to that program, and
+    what has arrived is not sent again: it is safe to run this at any time, and twice. Runs without a destination stay
+    where they are: `loghook serve` shows them. The exit code is 1 if something could not be delivered.
 
     Example: loghook sync
     """
-    raise console.Failed("not written yet")
+    from loghook.sync import sync
+
+    folder = console.home_folder(home)
+    with bar(sys.stderr.isatty()) as progress:
+        done = sync(folder, opener(folder), patience=patience, progress=progress)
+    if as_json:
+        console.print_json({"delivered": done.delivered, "refused": done.refused, "left": done.left})
+    elif done.delivered or done.refused:
+        aside = f"; {done.refused} that the platform refused were set aside" if done.refused else ""
+        click.echo(f"delivered {done.delivered} events{aside}")
+    elif not done.left:
+        click.echo("nothing to deliver")
+    if done.left:
+        raise console.Failed("; ".join(f"events for {url} are left: {reason}" for url, reason in done.left.items()))
+
+
+def opener(home: Path) -> Callable[[str, str], Destination]:
+    """Return what makes a destination of a spool's URL, with the keys of the environment and the home folder."""
+    from loghook.credentials import KeySource, key_files
+    from loghook.run import destination
+
+    settings = console.settings_in_force(home)
+
+    def open_destination(name: str, url: str) -> Destination:
+        keys = KeySource(files=key_files(None, home), warn=console.note)
+        return destination(url, keys, settings.timeout)
+
+    return open_destination
+
+
+@contextlib.contextmanager
+def bar(shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, of bytes; yields what moves it: `progress(done, total)`."""
+    with contextlib.ExitStack() as stack:
+        bars: list[click._termui_impl.ProgressBar[int]] = []
+
+        def progress(done: int, total: int) -> None:
+            if shown and total and not bars:
+                bars.append(stack.enter_context(click.progressbar(length=total, label="delivering", file=sys.stderr)))
+            for each in bars:
+                each.update(done - each.pos)
+
+        yield progress
