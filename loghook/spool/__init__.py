@@ -1,29 +1,29 @@
 """The spool: a durable queue, one append-only log of events per process, that a crash can't empty.
 
-Limits. A log takes at most `Limits.disk` bytes on disk (1 GiB unless told otherwise); at fifteen sixteenths of that plain
-records are dropped and counted, metrics, params and run events go on until the rest is used up. Where the disk
-can't be used at most `Limits.memory` bytes wait in memory.
+Limits. A log takes at most `Limits.disk` bytes on disk (1 GiB unless told otherwise). At fifteen sixteenths of that
+plain records are dropped and counted; metrics, params and run events go on until the rest is used up. Where the
+disk can't be used at most `Limits.memory` bytes wait in memory.
 
 Layout. ``HOME/spool/RUN/WRITER/`` (see `layout`) holds segments: files of 64 KiB growing to 4 MiB, each opening with
-a line that names the format's version and the offset of its first event. Offsets count the bytes of events from the start of the
-log, across segments, and are never reused. A segment starts as zeros, and JSON has no zero byte, so a line is
-whole when it ends in a newline and has no zero byte in it; that holds whatever order the bytes reached the disk in.
+a line that names the format's version and the offset of its first event. Offsets count the bytes of events from the
+start of the log, across segments, and are never reused. A segment starts as zeros, and JSON has no zero byte, so a
+line is whole when it ends in a newline and has no zero byte in it, whatever order the bytes reached the disk in.
 
 Put. One ``mmap.write``: no system call, no lock, no release of the GIL. Once it has returned the event belongs to the
 page cache and survives the death of the process, though not, for the seconds until the kernel writes it back, a
-power cut. A full segment is sealed by filling it with zeros, which succeeds only if nothing came in between,
-and the next one is hung behind it with ``dict.setdefault``; the keeper reserved it, mapped it and touched its pages ahead of
-need. Blocks are reserved before they are mapped: a full disk is an error at roll-over, never a signal.
-On file systems where a map is not safe (network mounts, FUSE), and while the disk can't be used, segments live in memory and
+power cut. A full segment is sealed by filling it with zeros, which succeeds only if nothing came in between, and the
+next one is hung behind it with ``dict.setdefault``; the keeper reserved it, mapped it and touched its pages ahead of
+need. Blocks are reserved before they are mapped: a full disk is an error at roll-over, never a signal. On file
+systems where a map is not safe (network mounts, FUSE), and while the disk can't be used, segments live in memory and
 the keeper appends them to files where it can; a record then survives SIGKILL only once that is done.
 
 Read. Any process may read by offset, while the writer writes: `WriterSpool` from outside, `Log.read` from within.
 
-Acknowledge. Each destination has one small file with the offset below which it has everything. Segments that
-every destination has are deleted; a dead writer's directory goes when all of it is delivered.
+Acknowledge. Each destination has one small file with the offset below which it has everything. Segments that every
+destination has are deleted; a dead writer's directory goes when all of it is delivered.
 
-Repair. A living process holds ``lock``; the kernel releases it at death. Whoever then takes the lock may deliver, after
-`repair` has turned torn lines into filler of the same length.
+Repair. A living process holds ``lock``; the kernel releases it at death. Whoever then takes the lock may deliver,
+after `repair` has turned torn lines into filler of the same length.
 """
 
 from loghook.spool.acks import Acknowledged

@@ -33,18 +33,14 @@ FORMAT = 1
 """Version of the format on disk; a reader leaves a newer one alone."""
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-_UNSAFE = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs")
-    + ("zfs", "vboxsf", "drvfs", "virtiofs")
-)
+_NETWORK = "nfs nfs4 cifs smb3 smbfs ncpfs 9p afs ceph lustre gpfs beegfs glusterfs vboxsf drvfs virtiofs"
+_UNSAFE = frozenset([*_NETWORK.split(), "zfs"])
 
 
 def check_id(value: str) -> str:
-    """Return `value` if it may name a run or a writer (letters, digits, ``._-``, at most 128); else raise ValueError."""
+    """Return `value` if it may name a run or a writer (letters, digits and ._-, at most 128); else raise ValueError."""
     if not _ID.fullmatch(value):
-        raise ValueError(
-            f"run id {value!r} may hold letters, digits and ._- only, at most 128 of them, and not begin with a dot"
-        )
+        raise ValueError(f"id {value!r}: letters, digits and ._- only, at most 128 of them, and no dot in front")
     return value
 
 
@@ -141,5 +137,5 @@ def filesystem(path: Path, mounts: str | None = None) -> str:
 
 
 def is_unsafe(kind: str) -> bool:
-    """Whether a shared memory map may fail on this type of file system: network mounts, FUSE, and copy-on-write without reservation."""
+    """Whether a shared memory map may fail on this type of file system: network, FUSE, no reservation of blocks."""
     return kind in _UNSAFE or kind.startswith("fuse")

@@ -72,7 +72,7 @@ class LogReader:
         return offset
 
     def read(self, offset: int, max_bytes: int) -> bytes:
-        """Return whole lines from `offset` on: at most `max_bytes`, or one line if that is longer; b"" for nothing (yet).
+        """Return whole lines from `offset` on, at most `max_bytes` or one line that is longer; b"" for nothing (yet).
 
         Raises LookupError when `offset` lies before what is still on disk.
         """

@@ -1,7 +1,7 @@
 """Segments: the pieces that a writer's log is made of.
 
-Both kinds answer to the same four names. ``write(line)`` appends a line in one C call or raises ValueError when the
-segment is full or sealed; ``seal()`` ends it for good and returns the offset after its last line; ``links`` holds, under
+Both kinds answer to the same names. ``write(line)`` appends a line in one C call, or raises ValueError when the segment
+is full or sealed; ``seal()`` ends it for good and returns the offset after its last line; ``links`` holds, under
 "next", the segment that follows, and is set once with ``dict.setdefault`` (one C call), so that threads and signal
 handlers that roll over at the same moment agree without a lock.
 """

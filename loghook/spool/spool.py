@@ -58,7 +58,7 @@ class Spool:
         return "log" in self._current
 
     def put(self, line: bytes) -> bool:
-        """Append `line`, one event with its newline. When this returns True the event survives the process; False: dropped and counted."""
+        """Append `line`, one event with its newline. True: it survives the process. False: dropped, and counted."""
         log = self.log
         kept = log.put(line)
         self.write = log.write

@@ -84,7 +84,7 @@ class Log:
         self._begin(segment)
 
     def _make(self, home: Path, meta: dict[str, Any]) -> Path | None:
-        """Make the directory under a name that readers skip, take its lock, then rename: it appears with its lock held."""
+        """Make the directory under a name that readers skip, and rename it once its lock is held."""
         final = layout.writer_directory(home, self.run, self.writer)
         draft = final.with_name(f".{self.writer}")
         try:
@@ -103,17 +103,20 @@ class Log:
     # ---------------------------------------------------------------- the caller's side
 
     def put(self, line: bytes) -> bool:
-        """Append `line` (one event, newline at its end), rolling over where needed; False if it was dropped and counted."""
-        precious: bool | None = None
+        """Append `line`, one event with its newline, rolling over where needed; False: it was dropped and counted."""
+        kept = self.offer(line)
+        if not kept:
+            self.drops.add("limit" if self.mapped and not self._kept else "memory")
+        return kept
+
+    def offer(self, line: bytes) -> bool:
+        """Append `line` if the limits allow it; False, and nothing counted, if not."""
         while True:
             try:
                 self.write(line)
                 return True
             except ValueError:
-                if precious is None:
-                    precious = is_precious(line)
-                if not self._roll(len(line), precious):
-                    self.drops.add("limit" if self.mapped and not self._kept else "memory")
+                if not self._roll(len(line), is_precious(line)):
                     return False
 
     def _roll(self, need: int, precious: bool) -> bool:
@@ -192,6 +195,11 @@ class Log:
     def disk_used(self) -> int:
         """Return the bytes that the segments on disk take, reserved ones included."""
         return sum(list(self._sizes.values()))
+
+    @property
+    def full(self) -> bool:
+        """Whether plain records are being dropped."""
+        return self._over_soft_limit()
 
     def _over_soft_limit(self) -> bool:
         return self.disk_used() > self.limits.soft - self.limits.segment

@@ -1,0 +1,104 @@
+"""`LogHookHandler`: a `logging.Handler` whose queue is the spool.
+
+It is no subclass of `logging.handlers.QueueHandler`: from 3.12 on dictConfig treats those in its own way, gives them a
+queue and a listener that would run beside ours, and in 3.12.0 and 3.12.1 refuses one that names neither.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from loghook import session
+from loghook.formatter import LogHookFormatter
+from loghook.listener import own_threads
+from loghook.run import Run
+
+__all__ = ["LogHookHandler"]
+
+
+class LogHookHandler(logging.Handler):
+    """Puts each record as an event into the spool of this process's run; the log call returns once it is safe there.
+
+    A call costs a copy into mapped memory: no system call, no lock, no network. It never raises.
+    """
+
+    def __init__(
+        self, name: str | None = None, *, api_key_getter: Callable[[], str | None] | None = None, **settings: Any
+    ) -> None:
+        """Join this process's run, or open it.
+
+        `name` is the run's, `api_key_getter` a function that returns the API key, `settings` those of the settings
+        table. Raises ConfigurationError for an unknown setting or a wrong value.
+        """
+        super().__init__()
+        self._event: Callable[[logging.LogRecord], bytes] | None = None
+        run = session.open_run({"name": name, **settings}, api_key_getter=api_key_getter)
+        self.run: Run = run
+        self.spool = run.spool
+        self.setLevel(run.settings.level)
+        self.setFormatter(run.formatter)
+
+    def __repr__(self) -> str:
+        return f"<LogHookHandler {self.run.name!r} ({logging.getLevelName(self.level)})>"
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:
+        """Take another formatter; one that is no `LogHookFormatter` makes the event's message."""
+        super().setFormatter(fmt)
+        if fmt is None:
+            self._event = self.run.formatter.event
+        elif isinstance(fmt, LogHookFormatter):
+            self._event = fmt.event
+        else:
+            self._event = self._reworded
+
+    def _reworded(self, record: logging.LogRecord) -> bytes:
+        assert self.formatter is not None
+        record = copy.copy(record)
+        record.msg, record.args = self.formatter.format(record), None
+        return self.run.formatter.event(record)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit, without the lock that `logging.Handler` takes: appending to the spool needs none."""
+        if self.filters:
+            passed: Any = self.filter(record)
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):
+                record = passed
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Make the event and put it into the spool. What loghook's own threads log is left out."""
+        if (record.thread or threading.get_ident()) in own_threads:
+            return
+        try:
+            line = self._event(record)  # type: ignore[misc]
+            try:
+                self.spool.write(line)
+            except ValueError:
+                self.spool.put(line)
+        except Exception:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Count a record that could not be taken, and say so once; no traceback."""
+        self.spool.log.drops.add("error")
+        self.run.voice.say(f"a record of logger {record.name!r} could not be taken", about="error")
+
+    def flush(self) -> None:
+        """Hurry the listeners; waits for nothing, since it may be called with logging's own lock held."""
+        for listener in self.run.listeners:
+            listener.wake.ring()
+
+    def close(self) -> None:
+        """Called by dictConfig, and by logging when the process ends; a record that comes later is still taken."""
+        if session.is_finished(self.run):
+            self.run.drain()
+        else:
+            self.flush()
+        super().close()

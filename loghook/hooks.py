@@ -1,0 +1,159 @@
+"""How a program ends: uncaught exceptions, signals, exit codes, and the last chance to deliver.
+
+Every hook calls what was there before; the interpreter's own output and the exit status stay as they would be without.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+from loghook.run import Run
+
+__all__ = ["Hooks"]
+
+_SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+class Hooks:
+    """Watches over the end of the process for one run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.finished = False
+        self._exception = ""
+        self._interrupted = ""
+        self._exit: SystemExit | None = None
+        self._active = False
+        self._signals: dict[int, Any] = {}
+        self._ours: dict[str, Any] = {}
+        self._before: dict[str, Any] = {}
+
+    def install(self) -> None:
+        """Put the hooks in; those for signals only from the main thread."""
+        self._active = True
+        self._before = {"excepthook": sys.excepthook, "exit": sys.exit, "thread": threading.excepthook}
+        self._ours = {"excepthook": self._on_exception, "exit": self._on_exit, "thread": self._on_thread_exception}
+        sys.excepthook = self._ours["excepthook"]
+        sys.exit = self._ours["exit"]
+        threading.excepthook = self._ours["thread"]
+        atexit.register(self.finish)
+        if threading.current_thread() is threading.main_thread():
+            for number in (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)):
+                self._watch(number)
+
+    def uninstall(self) -> None:
+        """Take the hooks out; where somebody hooked in after us, ours only passes on."""
+        self._active = False
+        atexit.unregister(self.finish)
+        if sys.excepthook is self._ours.get("excepthook"):
+            sys.excepthook = self._before["excepthook"]
+        if sys.exit is self._ours.get("exit"):
+            sys.exit = self._before["exit"]
+        if threading.excepthook is self._ours.get("thread"):
+            threading.excepthook = self._before["thread"]
+        if threading.current_thread() is threading.main_thread():
+            for number, before in self._signals.items():
+                if signal.getsignal(number) == self._on_signal:
+                    signal.signal(number, before)
+
+    def finish(self) -> None:
+        """End the run as the process ends, and deliver within the shutdown timeout."""
+        if self.finished:
+            return
+        self.finished = True
+        status, reason = self._outcome()
+        self.run.end(status, exception=self._exception, reason=reason)
+        self.run.close()
+
+    def _outcome(self) -> tuple[str, str]:
+        if self._interrupted:
+            return "stopped", self._interrupted
+        if self._exception:
+            return "failure", ""
+        code = self._exit_code()
+        return ("failure", f"exit code {code}") if code else ("success", "")
+
+    # ---------------------------------------------------------------- exceptions
+
+    def _on_exception(self, kind: type[BaseException], value: BaseException, trace: TracebackType | None) -> None:
+        if self._active and not hasattr(sys, "ps1"):  # at a prompt an exception ends nothing
+            if issubclass(kind, KeyboardInterrupt):
+                self._interrupted = "KeyboardInterrupt"
+            self._record(kind, value, trace, "uncaught")
+        self._before["excepthook"](kind, value, trace)
+
+    def _on_thread_exception(self, args: threading.ExceptHookArgs, /) -> None:
+        if self._active and args.exc_type is not SystemExit:
+            name = args.thread.name if args.thread else "?"
+            self._record(args.exc_type, args.exc_value, args.exc_traceback, f"uncaught in thread {name}")
+        self._before["thread"](args)
+
+    def _record(
+        self, kind: type[BaseException], value: BaseException | None, trace: TracebackType | None, what: str
+    ) -> None:
+        """Make an uncaught exception a record of the run, past every handler but ours: the terminal has it already."""
+        try:
+            text = "".join(traceback.format_exception(kind, value, trace)).rstrip("\n")
+            if not issubclass(kind, KeyboardInterrupt):
+                self._exception = self._exception or text
+            record = logging.LogRecord(
+                "uncaught", logging.CRITICAL, "", 0, f"{what} {kind.__name__}: {value}", (), None
+            )
+            record.exc_text = text
+            last = traceback.extract_tb(trace)[-1:] if trace else []
+            for frame in last:
+                record.filename, record.lineno = os.path.basename(frame.filename), frame.lineno or 0
+            self.run.spool.put(self.run.formatter.event(record))
+        except Exception as error:
+            self.run.voice.say(f"the uncaught {kind.__name__} could not be recorded: {type(error).__name__}")
+
+    # ---------------------------------------------------------------- exit codes
+
+    def _on_exit(self, code: Any = None, /) -> NoReturn:
+        exit_ = SystemExit(code)
+        if self._active and threading.current_thread() is threading.main_thread():
+            self._exit = exit_
+        raise exit_
+
+    def _exit_code(self) -> int:
+        """Return the code of the sys.exit() that ended the process, 0 if it was caught on its way or there was none.
+
+        An exception that reached the bottom of the stack has a traceback that begins with a frame nobody called.
+        """
+        exit_ = self._exit
+        trace = exit_.__traceback__ if exit_ else None
+        if exit_ is None or trace is None or trace.tb_frame.f_back is not None:
+            return 0
+        if exit_.code is None:
+            return 0
+        return exit_.code if isinstance(exit_.code, int) else 1
+
+    # ---------------------------------------------------------------- signals
+
+    def _watch(self, number: int) -> None:
+        before = signal.getsignal(number)
+        if before is signal.SIG_DFL or callable(before):
+            self._signals[number] = before
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        before: Callable[[int, FrameType | None], Any] | int | None = self._signals.get(number)
+        first = not self._interrupted
+        if self._active:
+            self._interrupted = signal.Signals(number).name
+        if callable(before):
+            before(number, frame)
+            return
+        if self._active and first and self.run.is_owner:
+            self.finish()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)

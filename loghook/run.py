@@ -1,0 +1,312 @@
+"""`Run`: one experiment, from its start to its end, and the threads that carry its events away."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from loghook import transports
+from loghook.credentials import KeySource, key_files
+from loghook.environment import launch_id, rank
+from loghook.formatter import LogHookFormatter, encode
+from loghook.listener import Destination, Listener
+from loghook.metrics import numbers
+from loghook.repository import git_commit
+from loghook.settings import Settings, main_script
+from loghook.spool import Limits, Log, Spool
+from loghook.spool.keeper import Keeper
+from loghook.sync import LOCAL
+from loghook.transports.address import masked
+from loghook.voice import Voice
+
+__all__ = ["Run", "destination", "destination_id", "masked_arguments"]
+
+_SECRET = re.compile(r"key|token|secret|passw|auth|cookie|dsn|credential", re.IGNORECASE)
+
+
+class Run:
+    """One experiment in this process: its id, its spool, its listeners, and its life.
+
+    The first process of a launch (rank 0, or the one that had no run id in its environment) owns the run and says when
+    it starts and ends; the others are writers of the same run. After a fork the child is a writer too.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        params: Mapping[str, Any] | None = None,
+        api_key_getter: Callable[[], str | None] | None = None,
+        environ: dict[str, str] | os._Environ[str] = os.environ,
+    ) -> None:
+        """Open the spool and start the threads; touches no network. Never raises for the disk's sake."""
+        self.settings = settings
+        self.voice = Voice(quiet=settings.quiet)
+        self.rank = rank(environ)
+        joined = environ.get("LOGHOOK_RUN_PARENT")
+        self.id = settings.run_id or launch_id(environ) or secrets.token_hex(16)
+        self.name = settings.name or _script_name()
+        self.pid = os.getpid()
+        self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
+        self.formatter = LogHookFormatter(settings.message_limit)
+        self.destinations = self._destinations(api_key_getter)
+        self.listeners: list[Listener] = []
+        self.chores: list[Callable[[], None]] = []
+        """Called by the keeper, every flush interval."""
+        self.keeper: Keeper | None = None
+        self._params = dict(params or {})
+        self._status: str | None = None
+        self._told_of: set[str] = set()
+        self._last_heartbeat = time.monotonic()
+        self._ended = False
+        limits = Limits(settings.spool_limit, settings.memory_limit)
+        self.spool = Spool(settings.home, self.id, limits, meta=self._meta, opened=self._opened)
+        environ["LOGHOOK_RUN_ID"] = self.id
+        environ.setdefault("LOGHOOK_RUN_PARENT", str(self.pid))
+        self.spool.write = self.spool.log.write
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r} {self.id}>"
+
+    def _destinations(self, getter: Callable[[], str | None] | None) -> list[Destination]:
+        found = []
+        for url in filter(None, (part.strip() for part in self.settings.url.split(","))):
+            keys = KeySource(getter, files=key_files(main_script(), self.settings.home), warn=self.voice.say)
+            found.append(destination(url, keys, self.settings.timeout))
+        return found
+
+    def _meta(self) -> dict[str, Any]:
+        wanted = {entry.id: entry.url for entry in self.destinations} or {LOCAL: ""}
+        return {"name": self.name, "destinations": wanted, "started": time.time(), **self._process()}
+
+    def _process(self) -> dict[str, Any]:
+        process: dict[str, Any] = {"pid": os.getpid(), "host": socket.gethostname()}
+        return process if self.rank is None else {**process, "rank": self.rank}
+
+    # ---------------------------------------------------------------- the first event of a process
+
+    def _opened(self, log: Log) -> None:
+        """Begin a new log: this process's first, or a forked child's."""
+        log.put(encode({"time": time.time(), "event": "writer_started", "writer": self._process()}))
+        if self.is_owner:
+            started = {"name": self.name, **self._process(), "argv": masked_arguments(sys.argv)}
+            commit = git_commit(main_script())
+            if commit:
+                started["git"] = commit
+            started["python"] = ".".join(map(str, sys.version_info[:3]))
+            if self._params:
+                started["params"] = self._params
+            log.put(encode({"time": time.time(), "event": "run_started", "run": started}))
+        if log.trouble:
+            self.voice.say(
+                f"{self.settings.home} can't hold a spool ({log.trouble}); events wait in memory, "
+                f"{self.settings.memory_limit >> 20} MiB at most, and do not survive a crash",
+                about="disk",
+            )
+        self._start_threads(log)
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this very process owns the run; a forked child does not."""
+        return self.owner and self.pid == os.getpid()
+
+    def _start_threads(self, log: Log) -> None:
+        keeper = Keeper(lambda: self._keep(log), self.settings.flush_interval, self._keeper_failed)
+        log.wanted = keeper.wake.ring
+        self.keeper = keeper
+        self.listeners = [
+            Listener(
+                entry,
+                log,
+                self.settings.home,
+                interval=self.settings.flush_interval,
+                batch_size=self.settings.batch_size,
+                voice=self.voice,
+            )
+            for entry in self.destinations
+        ]
+        if keeper.start():
+            for listener in self.listeners:
+                listener.start()
+
+    # ---------------------------------------------------------------- the keeper's chores
+
+    def _keep(self, log: Log) -> None:
+        log.reserve()
+        log.settle()
+        log.tidy([entry.id for entry in self.destinations] or [LOCAL])
+        if log.full:
+            self.voice.say(f"the spool is full; dropped so far: {log.drops.counts()}", about="drops")
+        self._tell_drops(log)
+        self._warn_of_odd_metrics()
+        if self.is_owner and time.monotonic() - self._last_heartbeat >= self.settings.heartbeat_interval:
+            self.heartbeat()
+        for chore in self.chores:
+            chore()
+
+    def _keeper_failed(self, error: Exception) -> None:
+        self.voice.say(
+            f"the spool's keeper met {type(error).__name__}: {error}; records are still taken", about="keeper"
+        )
+
+    def _tell_drops(self, log: Log, *, closing: bool = False) -> None:
+        news = None if log.full and not closing else log.drops.untold()
+        if news is None:
+            return
+        line = encode({"time": time.time(), "event": "dropped", **news})
+        if log.offer(line):
+            log.drops.told(news)
+
+    def _warn_of_odd_metrics(self) -> None:
+        odd, self.formatter.odd_metrics = self.formatter.odd_metrics, []
+        new = sorted({name for name in odd if name not in self._told_of})
+        if new:
+            self._told_of.update(new)
+            names = ", ".join(repr(name) for name in new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+            self.voice.say(
+                f"metrics {names}: no number, kept as an extra; log an int, a float or a 0-d array", about=names
+            )
+
+    # ---------------------------------------------------------------- what a run says
+
+    def heartbeat(self) -> None:
+        """Say that the run lives."""
+        self._last_heartbeat = time.monotonic()
+        self.spool.put(b'{"time":%.6f,"event":"heartbeat"}\n' % time.time())
+
+    def param(self, name: str, value: Any) -> None:
+        """Add one param, any JSON value, to the run."""
+        self.params({name: value})
+
+    def params(self, params: Mapping[str, Any]) -> None:
+        """Add params to the run; of one name the last value counts."""
+        self.spool.put(encode({"time": time.time(), "event": "params", "params": dict(params)}))
+
+    def metric(self, name: str, value: object, step: int | None = None) -> None:
+        """Record one value of a metric; `step` may be left out, repeated, or out of order."""
+        event: dict[str, Any] = {"time": time.time(), "level": "INFO", "logger": "loghook", "message": ""}
+        found = numbers({name: value})
+        event.update({"metrics": found.values} if found.values else {"extra": {"metrics": found.rest}})
+        self.formatter.odd_metrics.extend(found.rest)
+        if step is not None:
+            event["step"] = step
+        self.spool.put(encode(event))
+
+    def end(self, status: str = "success", *, exception: str = "", reason: str = "") -> None:
+        """End the run as "success", "failure" or "stopped", once; only its owner does."""
+        if self._ended or not self.is_owner:
+            return
+        self._ended = True
+        event = {"time": time.time(), "event": "run_ended", "status": status}
+        if exception:
+            event["exception"] = exception
+        if reason:
+            event["reason"] = reason
+        self.spool.put(encode(event))
+
+    # ---------------------------------------------------------------- delivery
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until every destination has what was logged before this call; False after `timeout` seconds.
+
+        With no destination but this machine there is nothing to wait for: events are safe as soon as they are logged.
+        """
+        if not self.spool.is_open:
+            return True
+        log = self.spool.log
+        target = log.end()
+        deadline = time.monotonic() + (self.settings.shutdown_timeout if timeout is None else timeout)
+        while any(log.acks.get(entry.id).offset < target for entry in self.destinations):
+            if time.monotonic() >= deadline:
+                return False
+            for listener in self.listeners:
+                listener.wake.ring()
+            time.sleep(0.02)
+        return True
+
+    def stats(self) -> dict[str, Any]:
+        """Return this process's counters: accepted = delivered + pending + refused + dropped, for each destination.
+
+        {"run", "writer", "accepted", "dropped": {reason: count}, "destinations": {url: {"delivered", "pending",
+        "refused", "error"}}}; the destination of the server on this machine is called "local".
+        """
+        log = self.spool.log
+        dropped = log.drops.counts()
+        counters: dict[str, Any] = {"run": self.id, "writer": log.writer, "accepted": 0, "dropped": dropped}
+        counters["destinations"] = {}
+        errors = {listener.destination.id: listener.error for listener in self.listeners}
+        for name, url in ({entry.id: entry.url for entry in self.destinations} or {LOCAL: LOCAL}).items():
+            known = log.acks.get(name)
+            row = {"delivered": known.events, "pending": log.count_from(known.offset), "refused": known.refused}
+            counters["destinations"][url] = {**row, "error": errors.get(name, "")}
+        counters["accepted"] = log.accepted + sum(dropped.values())
+        return counters
+
+    def close(self, timeout: float | None = None) -> None:
+        """Deliver what there is, for `timeout` seconds at most, and say in one line what had to stay."""
+        if not self.spool.is_open:
+            return
+        log = self.spool.log
+        deadline = time.monotonic() + (self.settings.shutdown_timeout if timeout is None else timeout)
+        if self.keeper:
+            self.keeper.stop(1.0)
+            self._keep(log)
+            self._tell_drops(log, closing=True)
+        for listener in self.listeners:
+            listener.close(deadline)
+        self._say_what_stays(log)
+
+    def drain(self, timeout: float = 1.0) -> None:
+        """Deliver, on this thread, what came after `close`: the last records of an interpreter that ends."""
+        for listener in self.listeners:
+            listener.drain(time.monotonic() + timeout)
+
+    def _say_what_stays(self, log: Log) -> None:
+        waiting = {entry.url: log.count_from(log.acks.get(entry.id).offset) for entry in self.destinations}
+        for url, count in waiting.items():
+            if count and log.directory:
+                self.voice.say(f"{count} events for {url} wait in {log.directory}; `loghook sync` sends them")
+            elif count:
+                self.voice.say(f"{count} events for {url} are lost: the disk could not hold them")
+
+
+def destination_id(url: str) -> str:
+    """Return the name under which a destination's acknowledged offsets are kept: its host, and a hash of the URL."""
+    clean = masked(url).rstrip("/")
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", urlsplit(clean).netloc)[:60]
+    return f"{host}-{hashlib.sha256(clean.encode()).hexdigest()[:8]}"
+
+
+def destination(url: str, keys: KeySource, timeout: float) -> Destination:
+    """Return the destination at `url`; its transport is made, and checked, when it is opened."""
+    return Destination(destination_id(url), masked(url), keys, lambda: transports.open(url, keys, timeout=timeout))
+
+
+def masked_arguments(arguments: list[str]) -> list[str]:
+    """Return a command line without the values of options that sound secret, and without passwords in URLs."""
+    clean: list[str] = []
+    hide = False
+    for argument in arguments:
+        option, equals, _value = argument.partition("=")
+        secret = bool(option.startswith("-") and _SECRET.search(option))
+        if hide and not argument.startswith("-"):
+            clean.append("***")
+        elif secret and equals:
+            clean.append(f"{option}=***")
+        else:
+            clean.append(masked(argument))
+        hide = secret and not equals
+    return clean
+
+
+def _script_name() -> str:
+    script = main_script()
+    return script.stem if script and script.stem != "__main__" else (script.parent.name if script else "python")

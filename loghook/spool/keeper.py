@@ -1,0 +1,63 @@
+"""The keeper: one thread per process that keeps the spool ahead of need, so that the threads that log never have to."""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import threading
+from collections.abc import Callable
+
+__all__ = ["Keeper", "Wake"]
+
+
+class Wake:
+    """A bell that may be rung from anywhere, a signal handler included: ringing is one C call that never waits."""
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        """End the wait that is under way, or the next one."""
+        with contextlib.suppress(RuntimeError):  # it has been rung already
+            self._lock.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the bell, `seconds` at most; True if it was rung."""
+        return self._lock.acquire(timeout=max(seconds, 0.0))
+
+
+class Keeper:
+    """Calls `chore` every `interval` seconds, and at once when rung, on a daemon thread of its own."""
+
+    def __init__(self, chore: Callable[[], None], interval: float, failed: Callable[[Exception], None]) -> None:
+        """`failed` is told of what `chore` raises; the keeper goes on all the same."""
+        self.wake = Wake()
+        self._chore = chore
+        self._interval = interval
+        self._failed = failed
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name="loghook-spool", daemon=True)
+
+    def start(self) -> bool:
+        """Start the thread; False when the interpreter is too far gone for it."""
+        try:
+            self._thread.start()
+        except RuntimeError:
+            return False
+        return True
+
+    def stop(self, timeout: float) -> None:
+        """Let the thread end; wait for it `timeout` seconds at most."""
+        self._stopping = True
+        self.wake.ring()
+        if self._thread.ident and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            try:
+                self._chore()
+            except Exception as error:
+                self._failed(error)
+            self.wake.wait(self._interval)
