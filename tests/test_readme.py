@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import loghook
 from loghook import settings, spool, transports
 from loghook.cli import cli
 
@@ -88,6 +89,19 @@ def test_each_transport_is_in_the_table(scheme: str) -> None:
 def test_the_settings_table_is_the_one_in_the_code() -> None:
     """README's table of settings is what `loghook.settings` documents."""
     assert between("settings") == settings_table()
+
+
+def test_each_counter_is_in_the_table() -> None:
+    """README's table of counters has each key of `loghook.stats()`, and nothing else."""
+    loghook.install("counted")
+    try:
+        counters = loghook.stats()
+        (here,) = counters["destinations"].values()
+    finally:
+        loghook.uninstall()
+    table = TEXT.partition("| counter |")[2].partition("\n\n")[0]
+    named = {name for row in re.findall(r"^\|(.*?)\|", table, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert named == {*counters, *here}
 
 
 def settings_table() -> str:
