@@ -1,0 +1,82 @@
+"""Who is asking: a key in the Authorization header, or a session in a cookie; every route but the public ones asks here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from loghook.server.accounts import SESSION_SECONDS, Accounts
+from loghook.server.answers import Problem
+
+__all__ = ["Access"]
+
+Handler = Callable[[Request], Awaitable[Response]]
+Private = Callable[[Request, int], Awaitable[Response]]
+
+
+class Access:
+    """Tells accounts apart.
+
+    Args:
+        accounts: the accounts.
+        cookie: name of the cookie; of this server's own, because cookies of all ports of a host share one jar.
+    """
+
+    def __init__(self, accounts: Accounts, cookie: str) -> None:
+        self.accounts = accounts
+        self.cookie = cookie
+
+    def account(self, request: Request) -> int | None:
+        """Return the number of the account that asks; None for an unknown key, and for nobody."""
+        header = request.headers.get("authorization")
+        if header is not None:
+            scheme, _, key = header.partition(" ")
+            return self.accounts.of_key(key.strip()) if scheme.lower() == "bearer" else None
+        token = request.cookies.get(self.cookie)
+        return self.accounts.of_session(token) if token else None
+
+    def api(self, handler: Private) -> Handler:
+        """A route of the API, for accounts only: 401 to others."""
+
+        async def guarded(request: Request) -> Response:
+            account = self.account(request)
+            if account is None:
+                what = "this key is not known here" if "authorization" in request.headers else "no key was sent"
+                sentence = f"{what}; send an API key of this server as 'Authorization: Bearer KEY'"
+                raise Problem(401, sentence, {"WWW-Authenticate": "Bearer"})
+            return await handler(request, account)
+
+        return guarded
+
+    def page(self, handler: Private, sign_in: Callable[[Request], str]) -> Handler:
+        """A page, for accounts only: others are led to the page at the relative URL that `sign_in` returns."""
+
+        async def guarded(request: Request) -> Response:
+            account = self.account(request)
+            if account is None:
+                return RedirectResponse(sign_in(request), 303, {"Cache-Control": "no-store"})
+            return await handler(request, account)
+
+        return guarded
+
+    def begin(self, request: Request, response: Response, account: int) -> None:
+        """Begin a session of an account and set its cookie. Blocks for a commit: call it on a thread."""
+        # Lax: a link that leads here from another site finds one signed in; a request that changes something and comes
+        # from another site carries no cookie.
+        response.set_cookie(
+            self.cookie,
+            self.accounts.new_session(account),
+            max_age=int(SESSION_SECONDS),
+            httponly=True,
+            samesite="lax",
+            secure=request.url.scheme == "https",
+        )
+
+    def end(self, request: Request, response: Response) -> None:
+        """End the session of a request and clear its cookie. Blocks for a commit: call it on a thread."""
+        token = request.cookies.get(self.cookie)
+        if token:
+            self.accounts.end_session(token)
+        response.delete_cookie(self.cookie, httponly=True, samesite="lax")

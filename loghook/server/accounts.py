@@ -1,0 +1,107 @@
+"""Who may read and write: accounts, their keys, sessions of browsers, and the link that signs one in.
+
+Keys and session tokens are random, 256 bits, so a plain SHA-256 of them is enough to keep: nobody guesses one from it.
+A server begins with one account, "local"; everything that is read or written names an account, so more are only rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+
+from loghook.server.store import Store
+
+__all__ = ["LOCAL", "SESSION_SECONDS", "Accounts"]
+
+LOCAL = "local"
+SESSION_SECONDS = 30 * 24 * 3600.0
+
+# How long an answer of the database is believed: a page polls each second, and each request asks.
+BELIEVED = 5.0
+REMEMBERED = 10_000
+
+
+class Accounts:
+    """The accounts of a store.
+
+    Args:
+        store: where they are.
+        clock: epoch seconds.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: dict[tuple[str, str], tuple[int, float]] = {}
+        # The link works as long as this server runs, and as often as it is opened: on a phone and a desktop.
+        self.link_token = secrets.token_urlsafe(32)
+        self.local = store.writer.run(self._make_local)
+
+    def _make_local(self, connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT OR IGNORE INTO accounts (name, created) VALUES (?, ?)", (LOCAL, self._clock()))
+        (number,) = connection.execute("SELECT number FROM accounts WHERE name = ?", (LOCAL,)).fetchone()
+        return int(number)
+
+    def new_key(self, account: int) -> str:
+        """Make a key for an account and return it; only its hash is kept."""
+        key = "lh_" + secrets.token_urlsafe(32)
+        self._store.writer.run(
+            lambda connection: connection.execute(
+                "INSERT INTO keys VALUES (?, ?, ?)", (hashed(key), account, self._clock())
+            )
+        )
+        return key
+
+    def of_key(self, key: str) -> int | None:
+        """Return the account that a key belongs to, or None."""
+        return self._look("keys", hashed(key), "SELECT account FROM keys WHERE hash = ? AND ? IS NOT NULL")
+
+    def of_session(self, token: str) -> int | None:
+        """Return the account that a session belongs to, or None when there is no such session or it has expired."""
+        return self._look("sessions", hashed(token), "SELECT account FROM sessions WHERE hash = ? AND expires > ?")
+
+    def new_session(self, account: int) -> str:
+        """Begin a session and return its token; only the token's hash is kept."""
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
+            connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", (hashed(token), account, now + SESSION_SECONDS))
+
+        self._store.writer.run(job)
+        return token
+
+    def end_session(self, token: str) -> None:
+        """End a session; one that does not exist is fine."""
+        digest = hashed(token)
+        self._store.writer.run(lambda connection: connection.execute("DELETE FROM sessions WHERE hash = ?", (digest,)))
+        self._known.pop(("sessions", digest), None)
+
+    def of_link(self, token: str) -> int | None:
+        """Return the account that the sign-in link's token signs in, or None."""
+        return self.local if hmac.compare_digest(token.encode(), self.link_token.encode()) else None
+
+    def _look(self, kind: str, digest: str, statement: str) -> int | None:
+        now = self._clock()
+        known = self._known.get((kind, digest))
+        if known is not None and now < known[1]:
+            return known[0]
+        with self._store.reading() as connection:
+            row = connection.execute(statement, (digest, now)).fetchone()
+        if row is None:
+            self._known.pop((kind, digest), None)
+            return None
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[kind, digest] = (row[0], now + BELIEVED)
+        return int(row[0])
+
+
+def hashed(token: str) -> str:
+    """Return the form in which a key or token is kept."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,243 @@
+"""The read API: runs, logs, metrics. Every answer is of the account that asks; what is another's does not exist."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from sqlite3 import Connection
+from typing import Any, TypeVar
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from loghook.server.answers import Problem, encoded, number, points
+from loghook.server.events import level_number
+from loghook.server.sparkline import POINTS, sparkline
+from loghook.server.store import Store, logs, series, views
+from loghook.server.store.schema import connect_reader
+
+__all__ = ["API"]
+
+T = TypeVar("T")
+
+MAIN_METRICS = 4
+LINES_REMEMBERED = 5_000
+MOST_NAMES = 500
+MOST_POINTS = 100_000
+MOST_LINES = 5_000
+MOST_RUNS = 1_000
+LONGEST_TEXT = 1_000
+
+
+class API:
+    """The handlers of the read API.
+
+    Args:
+        store: what is read.
+        clock: epoch seconds.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+        self._lines: OrderedDict[int, tuple[int, str]] = OrderedDict()
+
+    async def runs(self, request: Request, account: int) -> Response:
+        """GET /api/v1/runs: the runs, newest first; `limit`, `before`, `q`."""
+        limit, before, text = _page(request, MOST_RUNS)
+
+        def read(connection: Connection) -> Response:
+            rows, after = views.run_page(connection, account, limit, before, text)
+            now = self._clock()
+            found = [views.run_fields(row, now) for row in rows]
+            return encoded(request, {"runs": found, "next": str(after) if after else None})
+
+        return await self._store.read(read)
+
+    async def overview(self, request: Request, account: int) -> Response:
+        """GET /api/v1/overview: as `runs`, with the main metrics of each and their small lines."""
+        limit, before, text = _page(request, 50)
+
+        def read(connection: Connection) -> Response:
+            rows, after = views.run_page(connection, account, limit, before, text)
+            now = self._clock()
+            found = [
+                {**views.run_fields(row, now), "metrics": self._main_metrics(connection, row["number"])} for row in rows
+            ]
+            return encoded(request, {"runs": found, "next": str(after) if after else None, "now": now})
+
+        return await self._store.read(read)
+
+    async def run(self, request: Request, account: int) -> Response:
+        """GET /api/v1/runs/{run}: all that is known of a run but its logs and metrics."""
+
+        def read(connection: Connection) -> Response:
+            found = views.run_details(connection, account, request.path_params["run"], self._clock())
+            if found is None:
+                raise _no_run()
+            return encoded(request, found)
+
+        return await self._store.read(read)
+
+    async def logs(self, request: Request, account: int) -> Response:
+        """GET /api/v1/runs/{run}/logs: a page of lines; `after`, `before`, `limit`, `level`, `logger`, `q`."""
+        after, before = (_integer(request, name, None, 0, 2**53) for name in ("after", "before"))
+        limit = _integer(request, "limit", 200, 1, MOST_LINES)
+        wanted = logs.Filter(_level(request), _text(request, "logger"), _text(request, "q"))
+
+        def read(connection: Connection) -> Response:
+            run = _run(connection, account, request)
+            if after is not None:
+                page = logs.newer(connection, run, wanted, limit, after)
+            elif before is not None:
+                page = logs.older(connection, run, wanted, limit, before)
+            else:
+                page = logs.newest(connection, run, wanted, limit)
+            return encoded(request, {"logs": page.lines, "next": page.next, "first": page.first})
+
+        return await self._store.read(read)
+
+    async def metrics(self, request: Request, account: int) -> Response:
+        """GET /api/v1/runs/{run}/metrics: the totals of each metric; `q` looks for a text in the names."""
+        text = _text(request, "q")
+
+        def read(connection: Connection) -> Response:
+            found = series.listed(connection, _run(connection, account, request), text)
+            return encoded(request, {"metrics": [_totals(metric) for metric in found]})
+
+        return await self._store.read(read)
+
+    async def series(self, request: Request, account: int) -> Response:
+        """GET /api/v1/runs/{run}/series: points of several metrics; `name` (repeated), `max_points`."""
+        names = list(dict.fromkeys(request.query_params.getlist("name")))
+        if len(names) > MOST_NAMES:
+            raise Problem(400, f"at most {MOST_NAMES} names at once")
+        most = _integer(request, "max_points", 1_000, 1, MOST_POINTS)
+
+        def read(connection: Connection) -> Response:
+            run = _run(connection, account, request)
+            found: dict[str, Any] = {}
+            for name in names:
+                metric = series.find(connection, run, name)
+                if metric is not None:
+                    thinned = points(series.thinned(connection, metric, most))
+                    found[name] = {"points": thinned, "count": metric.count}
+            return encoded(request, {"series": found})
+
+        return await self._store.read(read)
+
+    async def metric(self, request: Request, account: int) -> Response:
+        """GET /api/v1/runs/{run}/metrics/{name}: points of one metric; `max_points`, 0 for all."""
+        most = _integer(request, "max_points", 1_000, 0, MOST_POINTS)
+
+        def read(connection: Connection) -> Response:
+            run = _run(connection, account, request)
+            metric = series.find(connection, run, request.path_params["name"])
+            if metric is None:
+                raise Problem(404, "this run has no such metric")
+            if not most and metric.count > MOST_POINTS:
+                parts = self._every_point(run, metric.name)
+                return StreamingResponse(parts, media_type="application/json", headers={"Cache-Control": "no-store"})
+            found = points(series.thinned(connection, metric, most))
+            return encoded(request, {"points": found, "count": metric.count})
+
+        return await self._store.read(read)
+
+    def _every_point(self, run: int, name: str) -> Iterator[bytes]:
+        """The JSON of a long metric, part by part."""
+        connection = connect_reader(self._store.path)
+        try:
+            connection.execute("BEGIN")
+            metric = series.find(connection, run, name)
+            if metric is None:
+                return
+            parts = series.every_point(connection, metric)
+            part = next(parts, None)
+            # Which blobs there are was read in one moment, and full ones never change: a client that reads slowly holds
+            # up nobody.
+            connection.execute("ROLLBACK")
+            yield b'{"points":['
+            between = b""
+            while part is not None:
+                yield between + orjson.dumps(points(part))[1:-1]
+                between = b","
+                part = next(parts, None)
+            yield b'],"count":%d}' % metric.count
+        finally:
+            connection.close()
+
+    def _main_metrics(self, connection: Connection, run: int) -> list[dict[str, Any]]:
+        return [
+            {"name": metric.name, "last": _last(metric), "line": self._line(connection, metric)}
+            for metric in series.main_metrics(connection, run, MAIN_METRICS)
+        ]
+
+    def _line(self, connection: Connection, metric: series.Totals) -> str:
+        known = self._lines.get(metric.number)
+        if known is None or known[0] != metric.count:
+            known = (metric.count, sparkline(series.thinned(connection, metric, POINTS)))
+            self._lines[metric.number] = known
+            while len(self._lines) > LINES_REMEMBERED:
+                self._lines.popitem(last=False)
+        return known[1]
+
+
+def _totals(metric: series.Totals) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "count": metric.count,
+        "last": _last(metric),
+        "min": number(metric.low),
+        "max": number(metric.high),
+    }
+
+
+def _last(metric: series.Totals) -> float | str | None:
+    # SQLite keeps a NaN as NULL, and a metric without points does not exist.
+    return "NaN" if metric.last is None else number(metric.last)
+
+
+def _run(connection: Connection, account: int, request: Request) -> int:
+    found = views.run_number(connection, account, request.path_params["run"])
+    if found is None:
+        raise _no_run()
+    return found
+
+
+def _no_run() -> Problem:
+    return Problem(404, "there is no such run")
+
+
+def _page(request: Request, default: int) -> tuple[int, views.Cursor | None, str]:
+    limit = _integer(request, "limit", default, 1, MOST_RUNS)
+    text = request.query_params.get("before")
+    try:
+        before = views.Cursor.read(text) if text else None
+    except ValueError:
+        raise Problem(400, "before must be the cursor that an earlier answer gave as next") from None
+    return limit, before, _text(request, "q")
+
+
+def _integer(request: Request, name: str, default: T, low: int, high: int) -> int | T:
+    text = request.query_params.get(name)
+    if text is None or text == "":
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 18 or not low <= int(text) <= high:
+        raise Problem(400, f"{name} must be a whole number from {low} to {high}")
+    return int(text)
+
+
+def _text(request: Request, name: str) -> str:
+    text = request.query_params.get(name, "")
+    if len(text) > LONGEST_TEXT:
+        raise Problem(400, f"{name} must have at most {LONGEST_TEXT} characters")
+    return text
+
+
+def _level(request: Request) -> int:
+    text = request.query_params.get("level", "")
+    if not text:
+        return 0
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else level_number(text)

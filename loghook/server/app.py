@@ -1,0 +1,89 @@
+"""The table of routes: everything that this server answers, each with who may ask for it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from loghook.server.access import Access
+from loghook.server.answers import JSONAnswer, Problem, problem
+from loghook.server.api import API
+from loghook.server.intake import Intake
+from loghook.server.pages import Pages
+
+__all__ = ["PUBLIC", "build"]
+
+logger = logging.getLogger("loghook.server")
+
+# What nobody needs a key for. A test walks the table and finds every other route closed.
+PUBLIC = ("/healthz", "/sign-in", "/sign-out", "/static/{name}", "/static-{tag}/{name}")
+
+
+def build(access: Access, api: API, intake: Intake, pages: Pages) -> Starlette:
+    """Return the application, without the guard in front of it."""
+    run = "/api/v1/runs/{run}"
+    routes = [
+        Route("/api/v1/runs/{run}/writers/{writer}/events", access.api(intake.post), methods=["POST"]),
+        Route("/api/v1/runs", access.api(api.runs)),
+        Route("/api/v1/overview", access.api(api.overview)),
+        Route(run, access.api(api.run)),
+        Route(f"{run}/logs", access.api(api.logs)),
+        Route(f"{run}/metrics", access.api(api.metrics)),
+        Route(f"{run}/metrics/{{name:path}}", access.api(api.metric)),
+        Route(f"{run}/series", access.api(api.series)),
+        Route("/", access.page(pages.runs, lambda request: "sign-in")),
+        Route("/runs/{run}", access.page(pages.run, lambda request: f"../sign-in?next=runs/{request.path_params['run']}")),
+        Route("/sign-in", pages.sign_in, methods=["GET"]),
+        Route("/sign-in", pages.sign_in_with_key, methods=["POST"]),
+        Route("/sign-out", pages.sign_out, methods=["POST"]),
+        Route("/static/{name}", pages.static),
+        Route("/static-{tag}/{name}", pages.static),
+        Route("/healthz", healthz),
+    ]
+
+    def answer(request: Request, error: Problem) -> Response:
+        wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+        return pages.error(request, error) if wants_page else problem(error)
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return answer(request, error)
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        said = {404: "there is nothing at this address", 405: "this address does not take that method"}
+        sentence = said.get(error.status_code, str(error.detail))
+        return answer(request, Problem(error.status_code, sentence, error.headers))
+
+    async def on_database(request: Request, error: Exception) -> Response:
+        logger.warning("the database failed to answer: %s", error)
+        return answer(request, Problem(503, "the database cannot answer now", {"Retry-After": "5"}))
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        logger.error("%s %r failed: %r", request.method, request.url.path, error, exc_info=error)
+        return answer(request, Problem(500, "the server failed at this; its log says more"))
+
+    async def on_gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)
+
+    handlers = {
+        Problem: on_problem,
+        HTTPException: on_http,
+        sqlite3.Error: on_database,
+        ClientDisconnect: on_gone,
+        Exception: on_error,
+    }
+    application = Starlette(routes=routes, exception_handlers=handlers)
+    application.router.redirect_slashes = False
+    return application
+
+
+async def healthz(request: Request) -> Response:
+    """GET /healthz: says that the server answers, and nothing else."""
+    return JSONAnswer(b'{"ok":true}')

@@ -1,0 +1,111 @@
+"""What stands before every route: the Host check, the origin check, the headers that bind the browser; pure ASGI.
+
+Host: a page of a foreign site can make its own name point to this machine (DNS rebinding); then its scripts would talk
+to this server as if it were theirs. Its name stays in the Host header, so only known names are answered: addresses as
+numbers, localhost, this machine's name, and what `--allow-host` adds.
+
+Origin: a browser sends the cookie along whoever asks. So a request that changes something needs a key in the
+Authorization header, which no foreign page can send, or an Origin that is this server.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from loghook.server.answers import Problem, problem
+
+__all__ = ["POLICY", "Guard", "host_of"]
+
+# plotly.js sets style attributes; nothing else here needs more than 'self'. No script is inline, none is evaluated.
+POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    # Not no-referrer: with that a browser sends "Origin: null" with a form.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """Middleware: refuses foreign hosts and foreign origins, and adds headers to every answer.
+
+    Args:
+        app: what it guards.
+        hosts: names that this server answers to, beside its own.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
+        self._app = app
+        own = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
+        self._hosts = own | {host.lower() for host in hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as ASGI says."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        wrong = self._wrong(scope["method"], Headers(scope=scope))
+        if wrong is not None:
+            await problem(wrong)(scope, receive, send_with_headers)
+            return
+        await self._app(scope, receive, send_with_headers)
+
+    def _wrong(self, method: str, headers: Headers) -> Problem | None:
+        host = headers.get("host", "")
+        if not self.answers_to(host_of(host)):
+            name = host_of(host) or host
+            return Problem(
+                403, f"this server does not answer to the name {name!r}; if it should, start it with --allow-host {name}"
+            )
+        if method not in SAFE_METHODS and not headers.get("authorization") and not self._same_origin(headers):
+            return Problem(403, "a request from another site may change nothing here; send an API key to do so")
+        return None
+
+    def answers_to(self, name: str) -> bool:
+        """Tell whether a host name, without port, is one of this server's."""
+        if name in self._hosts or name.endswith(".localhost"):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _same_origin(self, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin is None:
+            return headers.get("sec-fetch-site") == "same-origin"
+        try:
+            name = urlsplit(origin).netloc
+        except ValueError:
+            return False
+        # Behind a proxy the Host may be another than the browser sees; then the name is one that was allowed.
+        return name == headers.get("host") or (host_of(name) in self._hosts and host_of(name) != "localhost")
+
+
+def host_of(netloc: str) -> str:
+    """Return the name or address in `name:port`, in lower case, without the brackets of IPv6; "" when it makes no sense."""
+    try:
+        return urlsplit(f"//{netloc}").hostname or ""
+    except ValueError:
+        return ""

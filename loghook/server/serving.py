@@ -1,0 +1,271 @@
+"""The server as a whole: opens the home folder, binds the port, runs uvicorn in a thread, and closes all of it again."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from loghook import credentials
+from loghook.errors import ConfigurationError, ServerError
+from loghook.server.access import Access
+from loghook.server.accounts import Accounts
+from loghook.server.api import API
+from loghook.server.app import build
+from loghook.server.ingest import Ingest
+from loghook.server.intake import Intake
+from loghook.server.local import Local
+from loghook.server.lock import HomeLock
+from loghook.server.pages import Pages
+from loghook.server.security import Guard
+from loghook.server.store import Store
+
+__all__ = ["DEFAULT_PORT", "Server", "serve"]
+
+DEFAULT_PORT = 7707
+START_SECONDS = 30.0
+STOP_SECONDS = 2
+"""Seconds that requests under way get when the server stops."""
+HEADER_BYTES = 32 * 1024
+SWITCH_INTERVAL = 0.0005
+
+logger = logging.getLogger("loghook.server")
+
+
+class Server:
+    """A server on this machine: `start`, use, `stop`; or as a context manager.
+
+    Args:
+        home: the home folder; made where it is missing.
+        host: the address to listen on.
+        port: 0 takes a free one.
+        hosts: names to answer to beside localhost, this machine's name and addresses as numbers.
+        certfile, keyfile: PEM files; with them it speaks HTTPS.
+        deliver: called every half minute with the home folder, on a thread of its own, to deliver what dead writers
+            left for other platforms.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        *,
+        hosts: Iterable[str] = (),
+        certfile: Path | None = None,
+        keyfile: Path | None = None,
+        deliver: Callable[[Path], object] | None = None,
+    ) -> None:
+        self.home = Path(home)
+        self._host = host
+        self._port = port
+        self._hosts = {host, *hosts}
+        self._tls: dict[str, Any] = {}
+        if certfile is not None:
+            self._tls = {"ssl_certfile": certfile, "ssl_keyfile": keyfile}
+        self._deliver = deliver
+        self._closers: list[Callable[[], object]] = []
+        self._link_token = ""
+        self.key = ""
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def start(self) -> Server:
+        """Start, and return once it answers. Raises ServerError, ConfigurationError."""
+        try:
+            self._open()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop: requests under way get two seconds, what was taken is stored. A second call does nothing."""
+        while self._closers:
+            self._closers.pop()()
+
+    @property
+    def url(self) -> str:
+        """Where it answers, for a client on this machine: `http://127.0.0.1:7707`."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
+        return f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    @property
+    def sign_in_link(self) -> str:
+        """The URL that signs a browser in, as long as this server runs."""
+        return self.link_to("")
+
+    def link_to(self, page: str) -> str:
+        """Return a URL that signs a browser in and leads it to a page: "" for the list of runs, "runs/ID"."""
+        return f"{self.url}/sign-in?token={self._link_token}" + (f"&next={page}" if page else "")
+
+    def _open(self) -> None:
+        folder = self._folder()
+        lock = HomeLock(folder / "lock")
+        self._closers.append(lock.release)
+        listening = _bind(self._host, self._port)
+        self._closers.append(listening.close)
+        self._port = listening.getsockname()[1]
+        store = Store(folder / "loghook.db")
+        self._closers.append(store.close)
+        accounts = Accounts(store)
+        self._link_token = accounts.link_token
+        self.key = _key(accounts, self.home / "loghook.json")
+        ingest = Ingest(store)
+        local = Local(self.home, ingest, accounts.local, self._deliver)
+        intake = Intake(ingest)
+        self._closers.append(intake.close)
+        access = Access(accounts, f"loghook_{store.id}")
+        application = Guard(build(access, API(store), intake, Pages(access)), self._hosts)
+        self._run(application, listening)
+        lock.tell(f"process {os.getpid()}, {self.url}")
+        local.start()
+        self._closers.append(local.stop)
+
+    def _folder(self) -> Path:
+        folder = self.home / "server"
+        try:
+            for path in (self.home, folder):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        except OSError as error:
+            raise ServerError(f"the home folder {self.home} cannot be used: {error.strerror}") from None
+        return folder
+
+    def _run(self, application: Guard, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            log_level=logging.CRITICAL,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            h11_max_incomplete_event_size=HEADER_BYTES,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            **self._tls,
+        )
+        try:
+            config.load()
+        except OSError as error:
+            raise ConfigurationError(f"the certificate and key cannot be used: {error}") from None
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listening],), name="loghook-http", daemon=True)
+        thread.start()
+
+        def stop() -> None:
+            server.should_exit = True
+            thread.join()
+
+        self._closers.append(stop)
+        waited = threading.Event()
+        while not server.started and thread.is_alive():
+            waited.wait(0.005)
+        if not server.started:
+            raise ServerError("the server did not start")
+
+
+def serve(
+    home: Path,
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    *,
+    hosts: Iterable[str] = (),
+    certfile: Path | None = None,
+    keyfile: Path | None = None,
+    deliver: Callable[[Path], object] | None = None,
+) -> None:
+    """Run a server until Ctrl-C or SIGTERM; prints its address and a link that signs a browser in.
+
+    For a process of its own, on its main thread. Arguments as for `Server`. Raises ServerError, ConfigurationError.
+    """
+    _log_to_stderr()
+    # The thread that stores gives the GIL away for each statement; a short interval gives it back soon.
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    stopped = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server = Server(
+            home, host, port, hosts=hosts, certfile=certfile, keyfile=keyfile, deliver=deliver
+        )
+        with server:
+            print(f"loghook server at {server.url}", flush=True)
+            if not _is_loopback(host):
+                print(f"It listens on {host}: other machines reach it, and read and write with a key{_plain(certfile)}.")
+            print(f"Sign in: {server.sign_in_link}", flush=True)
+            stopped.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _plain(certfile: Path | None) -> str:
+    return "" if certfile else "; without --certfile, keys and logs cross the network unencrypted"
+
+
+def _log_to_stderr() -> None:
+    """One line for each thing that goes wrong; its traceback too, because this process is the server's own."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("loghook server: %(message)s"))
+    logger.addHandler(handler)
+    logger.propagate = False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, kind)
+    except (OSError, UnicodeError):
+        raise ConfigurationError(f"{host!r} is no address of this machine") from None
+    try:
+        # A port whose last server has just ended is free; one that is listened to is not, with this option either.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        raise _cannot_bind(host, port, error) from None
+    return listening
+
+
+def _cannot_bind(host: str, port: int, error: OSError) -> Exception:
+    if error.errno == errno.EADDRINUSE:
+        return ServerError(f"port {port} of {host} is in use; stop what uses it, or choose another with --port")
+    if error.errno == errno.EACCES:
+        return ServerError(f"port {port} of {host} may not be used by this user; choose one above 1023 with --port")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return ConfigurationError(f"{host!r} is no address of this machine")
+    return ServerError(f"cannot listen on port {port} of {host}: {error.strerror}")
+
+
+def _key(accounts: Accounts, path: Path) -> str:
+    """The local account's key: the one in the home folder where it works, else a new one, written there."""
+    known = credentials.KeySource(environ={}, files=(path,), warn=logger.warning).get()
+    if known and accounts.of_key(known) is not None:
+        return known
+    key = accounts.new_key(accounts.local)
+    try:
+        credentials.store(path, api_key=key)
+    except (OSError, ConfigurationError) as error:
+        logger.warning("the key cannot be written to %s (%s); only the sign-in link works", path, error)
+    return key

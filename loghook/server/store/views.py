@@ -1,0 +1,101 @@
+"""Runs, read: the objects that the read API answers with. For a reader's connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from loghook.server.status import is_ended, status
+
+__all__ = ["Cursor", "run_details", "run_fields", "run_number", "run_page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the list of runs, newest first: behind the run with this start and number."""
+
+    started_at: float
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.started_at!r}_{self.number}"
+
+    @classmethod
+    def read(cls, text: str) -> Cursor:
+        """Return the cursor that `str` wrote. Raises ValueError."""
+        started_at, _, number = text.partition("_")
+        return cls(float(started_at), int(number))
+
+
+def run_number(connection: sqlite3.Connection, account: int, run: str) -> int | None:
+    """Return the number of an account's run; None when the account has no such run."""
+    row = connection.execute("SELECT number FROM runs WHERE account = ? AND id = ?", (account, run)).fetchone()
+    return int(row[0]) if row else None
+
+
+def run_page(
+    connection: sqlite3.Connection, account: int, limit: int, before: Cursor | None, text: str
+) -> tuple[list[sqlite3.Row], Cursor | None]:
+    """Return an account's runs, newest first, whose name or id has a text in it, and the cursor of the next page."""
+    where, values = "account = ?", [account]
+    if before is not None:
+        where += " AND (started_at, number) < (?, ?)"
+        values += [before.started_at, before.number]  # type: ignore[list-item]
+    if text:
+        where += " AND (instr(lower(name), lower(?)) OR instr(lower(id), lower(?)))"
+        values += [text, text]  # type: ignore[list-item]
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+    rows: list[sqlite3.Row] = cursor.execute(
+        f"SELECT * FROM runs WHERE {where} ORDER BY started_at DESC, number DESC LIMIT ?", (*values, limit + 1)
+    ).fetchall()
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    return rows[:limit], Cursor(last["started_at"], last["number"])
+
+
+def run_fields(row: sqlite3.Row, now: float) -> dict[str, Any]:
+    """Return what the list of runs says of a run; times in epoch seconds."""
+    ended = row["ended_at"] if is_ended(row["began"], row["ended_at"]) else None
+    state = status(row["began"], row["ended_at"], row["ending"], row["last_seen"], now)
+    end = ended if ended is not None else now if state == "running" else row["last_seen"]
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "status": state,
+        "started_at": row["started_at"],
+        "ended_at": ended,
+        "params": orjson.loads(row["params"]),
+        "source": row["source"],
+        "last_seen": row["last_seen"],
+        "duration": max(0.0, end - row["started_at"]),
+    }
+
+
+def run_details(connection: sqlite3.Connection, account: int, run: str, now: float) -> dict[str, Any] | None:
+    """Return all that is known of an account's run, but for logs and metrics; None when it has no such run."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+    row = cursor.execute("SELECT * FROM runs WHERE account = ? AND id = ?", (account, run)).fetchone()
+    if row is None:
+        return None
+    fields = run_fields(row, now)
+    over = fields["ended_at"] is not None
+    writers = cursor.execute(
+        "SELECT id, pid, host, rank, last_seen, missing_bytes FROM writers WHERE run = ? ORDER BY rank, number",
+        (row["number"],),
+    ).fetchall()
+    return {
+        **fields,
+        **{name: row[name] for name in ("host", "pid", "rank", "python", "missing_bytes", "set_aside")},
+        **{name: orjson.loads(row[name]) if row[name] else None for name in ("argv", "git")},
+        "exception": row["exception"] if over else None,
+        "reason": row["reason"] if over else None,
+        "dropped": orjson.loads(row["dropped"]),
+        "writers": [dict(writer) for writer in writers],
+        "counts": {"logs": row["logs"], "metrics": row["metrics"]},
+    }
