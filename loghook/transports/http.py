@@ -112,32 +112,37 @@ class Http:
 
     def _words(self, error: BaseException) -> str:
         """What went wrong, in words that hold no key and no password."""
-        if isinstance(error, requests.exceptions.InvalidHeader):
-            return "a header cannot be sent"  # its own text quotes the value
         causes = _causes(error)
-        if any(isinstance(cause, _DeadlinePassed) for cause in causes):
-            return f"the exchange was not over after {self._watch.seconds:g} s"
-        for cause in causes:
-            match cause:
-                case socket.gaierror():
-                    return "the host name is not known here"
-                case requests.exceptions.ProxyError():
-                    return f"the proxy is in the way: {_line(causes[-1])}"
-                case requests.exceptions.ConnectTimeout():
-                    return f"no connection within {self._timeout:g} s"
-                case requests.exceptions.SSLError():
-                    return f"TLS: {_line(causes[-1])}"
-                case requests.exceptions.ReadTimeout() | TimeoutError():
-                    return f"no answer within {self._timeout:g} s"
-        if isinstance(error, requests.exceptions.ContentDecodingError):
-            return "the answer's content encoding is broken"
+        root = _line(causes[-1])
+        for kinds, words in WORDS:
+            for cause in causes:
+                if isinstance(cause, kinds):
+                    silence, whole = self._timeout, self._watch.seconds
+                    return words.format(cause=_line(cause), root=root, timeout=silence, deadline=whole)
         if isinstance(error, OSError) and "CA certificate" in str(error):
             return f"{_line(error)} (from {_variable_of_ca(os.environ)})"
-        return _line(causes[-1])
+        return root
 
 
 class _DeadlinePassed(TimeoutError):
     """The whole exchange took too long."""
+
+
+# What is said of an error, or of one that it was made from; the first that fits. InvalidHeader quotes the header.
+WORDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (_DeadlinePassed, "the exchange was not over after {deadline:g} s"),
+    (requests.exceptions.InvalidHeader, "a header cannot be sent"),
+    (requests.exceptions.ProxyError, "the proxy is in the way: {root}"),
+    (socket.gaierror, "the host name is not known here"),
+    (requests.exceptions.ConnectTimeout, "no connection within {timeout:g} s"),
+    (requests.exceptions.SSLError, "TLS: {root}"),
+    ((requests.exceptions.ReadTimeout, TimeoutError), "no answer within {timeout:g} s"),
+    (requests.exceptions.ContentDecodingError, "the answer's content encoding is broken"),
+    (http.client.RemoteDisconnected, "the connection ended without an answer"),
+    (http.client.BadStatusLine, "the answer is no HTTP: {cause}"),
+    ((http.client.HTTPException, urllib3.exceptions.HeaderParsingError), "the answer is cut off or garbled: {cause}"),
+    (requests.exceptions.ChunkedEncodingError, "the answer is cut off or garbled: {root}"),
+)
 
 
 class _Watch:

@@ -29,7 +29,7 @@ from .._version import __version__
 from .address import Address
 from .base import Batch, Delivered, Gap, Outcome, Refused, Transport, TryLater
 from .http import Http
-from .reply import Reply, printable
+from .reply import Reply, printable, without
 
 if TYPE_CHECKING:
     from ..credentials import KeySource
@@ -108,7 +108,9 @@ class LoghookTransport(Transport):
         params = {"offset": str(batch.offset), "first": str(batch.first)}
         reply = self._http.request("POST", path, body=body, params=params, headers=headers)
         secrets = (authorization.partition(" ")[2], self._address.password or "", self._keys.get() or "")
-        return reply if isinstance(reply, TryLater) else reply.without(*secrets)
+        if isinstance(reply, TryLater):
+            return replace(reply, reason=without(reply.reason, *secrets))
+        return reply.without(*secrets)
 
     def _authorization(self) -> str | None:
         if self._address.user is not None:
@@ -121,7 +123,7 @@ class LoghookTransport(Transport):
         what = "the user and password in the URL"
         if self._address.user is None:
             what = f"the API key from {self._keys.origin}"
-        return f"{reply.status}, {what} is refused{_said(reply)}"
+        return f"{reply.title}, {what} is refused{_said(reply)}"
 
 
 def outcome_of(reply: Reply, batch: Batch, where: str, now: float) -> Outcome:
@@ -136,20 +138,22 @@ def outcome_of(reply: Reply, batch: Batch, where: str, now: float) -> Outcome:
                 return Gap(expected)
         case 413:
             limit = (content or {}).get("max_bytes")
-            reason = f"413, {len(batch.body)} bytes are too many{_said(reply)}"
+            reason = f"{reply.title}, {len(batch.body)} bytes are too many{_said(reply)}"
             return Refused(reason, too_large=True, max_bytes=_count(limit) or None)
         case 400 | 422 if content is not None and isinstance(content.get("error"), str):
             line = content.get("line")
-            return Refused(f"{reply.status}{_said(reply)}", line=_count(line))
+            return Refused(f"{reply.title}{_said(reply)}", line=_count(line))
         case 404 | 405:
-            return TryLater(f"{where}: {reply.status}, no loghook server is at this address{_said(reply)}")
+            return TryLater(f"{where}: {reply.title}, no loghook server is at this address{_said(reply)}")
         case 407:
-            return TryLater(f"{where}: 407, the proxy wants a user and password (http://USER:PASSWORD@proxy)")
+            return TryLater(f"{where}: {reply.title}, the proxy wants a user and password (http://USER:PASSWORD@proxy)")
         case status if 300 <= status < 400:
-            return TryLater(f"{where}: {status}, it redirects to {reply.location or 'nowhere'}: is that the right URL?")
+            return TryLater(
+                f"{where}: {reply.title}, it redirects to {reply.location or 'nowhere'}: is that the right URL?"
+            )
         case status if status in (408, 425, 429) or status >= 500:
-            return TryLater(f"{where}: {status}{_said(reply)}", after=reply.after(now))
-    return TryLater(f"{where}: {reply.status}, which no loghook server answers here ({reply.kind}){_said(reply)}")
+            return TryLater(f"{where}: {reply.title}{_said(reply)}", after=reply.after(now))
+    return TryLater(f"{where}: {reply.title}, which no loghook server answers here ({reply.kind}){_said(reply)}")
 
 
 def _delivered(content: dict[str, object] | None, reply: Reply, batch: Batch, where: str) -> Outcome:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 from .address import masked
 
-__all__ = ["Reply", "retry_after"]
+__all__ = ["Reply", "printable", "retry_after", "without"]
 
 LONGEST_WAIT = 300.0
 SHOWN = 200
@@ -26,11 +27,10 @@ class Reply:
 
     def without(self, *secrets: str) -> Reply:
         """The same answer with secrets blotted out, in case the platform repeats them in its words."""
-        body, headers = self.body, dict(self.headers)
+        body = self.body
         for secret in filter(None, secrets):
             body = body.replace(secret.encode(), b"***")
-            headers = {name: value.replace(secret, "***") for name, value in headers.items()}
-        return replace(self, body=body, headers=headers)
+        return replace(self, body=body, headers={name: without(self.headers[name], *secrets) for name in self.headers})
 
     def json(self) -> dict[str, object] | None:
         """The JSON object in the body, or None when there is anything else in it."""
@@ -48,6 +48,14 @@ class Reply:
         `now` is this machine's clock in epoch seconds; the platform's own Date header is preferred to it.
         """
         return retry_after(self.headers.get("retry-after"), _epoch(self.headers.get("date")) or now)
+
+    @property
+    def title(self) -> str:
+        """The status with its usual name, for messages: `502 Bad Gateway`."""
+        try:
+            return f"{self.status} {HTTPStatus(self.status).phrase}"
+        except ValueError:
+            return str(self.status)
 
     @property
     def location(self) -> str:
@@ -73,6 +81,13 @@ def retry_after(value: str | None, now: float) -> float | None:
         return LONGEST_WAIT if len(text) > 9 else min(LONGEST_WAIT, float(text))
     then = _epoch(text)
     return None if then is None else min(LONGEST_WAIT, max(0.0, then - now))
+
+
+def without(text: str, *secrets: str) -> str:
+    """The text with secrets blotted out; empty ones are passed over."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text
 
 
 def printable(text: str, most: int = SHOWN) -> str:

@@ -6,7 +6,7 @@ import importlib
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -269,21 +269,22 @@ def test_no_secret_is_told(bench: BenchLike, environ: dict[str, str]) -> None:
     url = bench.url.replace("://", "://someone:pass-word-0815@")
     transport = transports.open(url, KeySource(environ=environ), timeout=0.3)
     told = [repr(transport), transport.where]
-    steps: list[Callable[[], Answer]] = [
-        lambda: Answer(401, body=json.dumps({"error": f"bad key {bench.key} pass-word-0815"}).encode()),
-        lambda: Answer(400, body=json.dumps({"error": f"bad key {bench.key} pass-word-0815"}).encode()),
-        lambda: Answer(500, body=json.dumps({"error": f"bad key {bench.key}"}).encode()),
-        lambda: Answer(302, {"Location": f"http://a:pass-word-0815@x.invalid/?key={bench.key}"}),
-        lambda: Answer(cut=0),
-        lambda: Answer(delay=2.0),
+    echo = json.dumps({"error": f"bad key {bench.key} pass-word-0815"}).encode()
+    answers = [
+        *(Answer(status, body=echo) for status in (200, 400, 401, 404, 413, 422, 500, 503)),
+        Answer(302, {"Location": f"http://a:pass-word-0815@x.invalid/{bench.key}?key={bench.key}"}),
+        Answer(200, {"Content-Type": f"text/{bench.key}"}),
+        Answer(raw=f"220 {bench.key} pass-word-0815\r\n".encode()),
+        Answer(cut=0),
+        Answer(delay=2.0),
     ]
-    for step in steps:
-        bench.server.script(step(), step())
+    for answer in answers:
+        bench.server.script(answer, answer)
         told.append(repr(transport.send(batch(line("one")))))
     transport.close()
     bench.server.close()
     told.append(repr(transport.send(batch(line("one")))))
-    assert len(told) == 9
+    assert len(told) == len(answers) + 3
     for text in told:
         assert bench.key not in text
         assert "pass-word-0815" not in text

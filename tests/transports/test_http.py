@@ -117,15 +117,15 @@ def test_netrc_does_not_replace_the_key(server: AwkwardServer, http: Http, tmp_p
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Answer(cut=0), "closed connection without response"),
+        (Answer(cut=0), "ended without an answer"),
         (Answer(cut=0, reset=True), "reset"),
-        (Answer(body=b"x" * 100, cut=80), "IncompleteRead|incomplete"),
-        (Answer(raw=b"SSH-2.0-OpenSSH\r\n"), "SSH-2.0"),
-        (Answer(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "zz"),
+        (Answer(body=b"x" * 100, cut=80), "cut off"),
+        (Answer(raw=b"SSH-2.0-OpenSSH\r\n"), "no HTTP: SSH-2.0"),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), "garbled"),
         (Answer(headers={"Content-Encoding": "gzip"}, body=b"not gzip"), "encoding is broken"),
-        (Answer(raw=b"HTTP/1.1 200 OK\r\n: what\r\n\x00\r\nContent-Length: 0\r\n\r\n"), "."),
-        (Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2000 + b"\r\n"), "100 headers"),
-        (Answer(raw=b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n"), "65536 bytes"),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\n: what\r\n\x00\r\nContent-Length: 0\r\n\r\n"), "garbled"),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 2000 + b"\r\n"), "garbled: got more than 100 headers"),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n"), "garbled: got more than 65536 bytes"),
     ],
 )
 def test_half_an_answer_is_none(
@@ -135,7 +135,7 @@ def test_half_an_answer_is_none(
     server.script(answer)
     said = trouble(http.request("POST", "/", body=b"x"))
     assert said.startswith(server.url)
-    assert any(word.lower() in said.lower() for word in words.split("|")), said
+    assert words in said
     assert "\n" not in said
     assert "object at 0x" not in said
     assert reply(http.request("POST", "/")).status == 200
