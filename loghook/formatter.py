@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ __all__ = ["LogHookFormatter", "encode", "plain"]
 
 _ORDER = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _USUAL = len(_ORDER)
-_KNOWN = frozenset([*_ORDER, "message", "asctime", "taskName", "metrics", "step"])
+_LATE = frozenset(["message", "asctime", "taskName", "metrics", "step"])
 _LINE = orjson.OPT_APPEND_NEWLINE
 _ANY_KEY = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _MAX_DEPTH = 20
@@ -84,10 +85,13 @@ class LogHookFormatter(OrjsonFormatter):
         return line if len(line) <= self.message_limit else self._careful(record)
 
     def _extras(self, fields: dict[str, Any], event: dict[str, Any]) -> None:
-        names = list(fields)
-        if names[_USUAL - 1] == _ORDER[-1]:  # no subclass put its own in front: what is extra stands at the end
-            del names[:_USUAL]
-        extra = {name: fields[name] for name in names if name not in _KNOWN}
+        tail = islice(fields.items(), _USUAL - 1, None)
+        if next(tail)[0] == _ORDER[-1]:  # no subclass of LogRecord put its own in front: what is extra stands behind
+            extra = dict(tail)
+            if not _LATE.isdisjoint(extra):
+                extra = {name: value for name, value in extra.items() if name not in _LATE}
+        else:
+            extra = {name: value for name, value in fields.items() if name not in _LATE and name not in _ORDER}
         if extra.get("stream") in ("stdout", "stderr"):
             event["stream"] = extra.pop("stream")
         if extra:
