@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loghook._version import __version__
-from loghook.cli.console import Failed, settings_in_force
+from loghook.cli.console import Failed, note, settings_in_force
 from loghook.credentials import KeySource, key_files
 from loghook.transports.address import Address
 from loghook.transports.base import TryLater
@@ -81,5 +81,15 @@ def find(url: str | None, home: Path) -> Server:
         named = (part.strip() for part in settings.url.split(","))
         url = next((part for part in named if part.startswith(("http://", "https://"))), None)
     # The server on this machine keeps its key in the home folder; LOGHOOK_API_KEY may belong to another one.
-    keys = KeySource(environ={} if url is None else os.environ, files=key_files(None, home))
-    return Server(url or HERE, keys.get(), timeout=settings.timeout)
+    keys = KeySource(environ={} if url is None else os.environ, files=key_files(None, home), warn=note)
+    return Server(url or running(home) or HERE, keys.get(), timeout=settings.timeout)
+
+
+def running(home: Path) -> str | None:
+    """Return where the server of a home folder answers, as its lock file says; None if there was never one."""
+    try:
+        text = (home / "server" / "lock").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    url = text.rpartition(", ")[2].strip()
+    return url if url.startswith(("http://", "https://")) else None

@@ -47,25 +47,20 @@ def demo(seconds: float, port: int, no_wait: bool) -> None:
     from loghook.cli.api import Server as Reader
     from loghook.server import Server
 
-    with tempfile.TemporaryDirectory(prefix="loghook-demo-") as folder:
-        home = Path(folder)
-        server = Server(home, port=port)
-        server.start()
-        try:
-            reader = Reader(server.url, server.key)
-            ledger = home / "ledger.ndjson"
-            click.echo(f"server   {server.url}  (home {home})")
-            with training(home, server.url, seconds, ledger) as child:
-                run = first_run(reader, child)
-                click.echo(f"page     {server.sign_in_link}")
-                code = child.wait()
-            if code:
-                raise console.Failed(f"the training script ended with exit code {code}")
-            report(reader, run, ledger)
-            if not no_wait:
-                stay(server.sign_in_link)
-        finally:
-            server.stop()
+    with tempfile.TemporaryDirectory(prefix="loghook-demo-") as folder, Server(Path(folder), port=port) as server:
+        reader = Reader(server.url, server.key)
+        ledger = Path(folder) / "ledger.ndjson"
+        click.echo(f"server   {server.url}, with its home in {folder}")
+        with training(server.home, server.url, seconds, ledger) as child:
+            run = first_run(reader, child)
+            page = server.link_to(f"runs/{run}")
+            click.echo(f"page     {page}")
+            code = child.wait()
+        if code:
+            raise console.Failed(f"the training script ended with exit code {code}")
+        report(reader, run, ledger)
+        if not no_wait:
+            stay(page)
 
 
 @contextlib.contextmanager

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path)
     arguments = parser.parse_args()
     show_epochs_only()
-    loghook.install("digits")
+    loghook.install("digits", params={"epochs": EPOCHS, "batch": BATCH, "rate": RATE, "decay": DECAY})
     if arguments.ledger:
         logging.getLogger().addHandler(Ledger(arguments.ledger))
     train(arguments.seconds)
@@ -97,7 +97,7 @@ def train(seconds: float) -> None:
             log_batch(next(paced), loss, accuracy, model.eta0)
         loss = log_loss(held_out_labels, model.predict_proba(held_out), labels=digits.target_names)
         log_epoch(epoch, loss, model.score(held_out, held_out_labels))
-        if loss > best:
+        if loss > 1.01 * best:
             log.warning("the loss on held-out images rose from its best, %.4f, to %.4f", best, loss)
         best = min(best, loss)
     log.info("done: the best loss on held-out images was %.4f", best)

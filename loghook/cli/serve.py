@@ -10,20 +10,38 @@ from loghook.cli import console
 
 __all__ = ["serve"]
 
+PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 
 @click.command(short_help="Show runs in the browser.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=7707, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--name", "names", multiple=True, help="A name of this machine to answer to; may be repeated.")
+@click.option("--certfile", type=PEM, help="A certificate, to speak HTTPS.")
+@click.option("--keyfile", type=PEM, help="The certificate's private key, if it is in a file of its own.")
 @console.home_option
-def serve(host: str, port: int, home: Path | None) -> None:
+def serve(
+    host: str, port: int, names: tuple[str, ...], certfile: Path | None, keyfile: Path | None, home: Path | None
+) -> None:
     """Show runs in the browser: those of this machine, and those sent here.
 
     Prints a sign-in link and serves until Ctrl-C. What scripts on this machine logged while no server ran is
     there too. Other machines reach it only with --host 0.0.0.0 or an address of this machine, and only with a key.
+    What ended scripts left for other platforms is sent to those, as `loghook sync` does.
 
     Example: loghook serve --port 8000
     """
     console.needs("server")
+    from loghook.cli.sync import opener
     from loghook.server import serve
+    from loghook.sync import sync
 
-    serve(console.home_folder(home), host, port)
+    if keyfile and not certfile:
+        raise click.UsageError("--keyfile needs --certfile")
+    folder = console.home_folder(home)
+    destinations = opener(folder)
+
+    def deliver(home: Path) -> None:
+        sync(home, destinations)
+
+    serve(folder, host, port, hosts=names, certfile=certfile, keyfile=keyfile, deliver=deliver)
