@@ -1,4 +1,7 @@
-"""Who is asking: a key in the Authorization header, or a session in a cookie; every route but the public ones asks here."""
+"""Who is asking: a key in the Authorization header, or a session in a cookie.
+
+Every route but the public ones asks here.
+"""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Mapping
 from math import isfinite, isnan
-from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -17,6 +17,7 @@ __all__ = ["JSONAnswer", "Problem", "accepts_gzip", "encoded", "number", "points
 
 WORTH_COMPRESSING = 2048
 FASTEST = 1
+REFUSED = re.compile(r";q=0(\.0*)?$")
 
 
 class Problem(Exception):
@@ -61,7 +62,7 @@ def encoded(request: Request, value: object) -> JSONAnswer:
 def accepts_gzip(request: Request) -> bool:
     """Tell whether the client takes gzip."""
     offers = request.headers.get("accept-encoding", "").lower().replace(" ", "").split(",")
-    return any(offer.split(";")[0] in ("gzip", "*") and ";q=0" not in f"{offer};".replace("q=0.", "") for offer in offers)
+    return any(REFUSED.search(offer) is None and offer.split(";")[0] in ("gzip", "*") for offer in offers)
 
 
 def problem(error: Problem) -> JSONAnswer:

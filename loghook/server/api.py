@@ -15,7 +15,9 @@ from starlette.responses import Response, StreamingResponse
 from loghook.server.answers import Problem, encoded, number, points
 from loghook.server.events import level_number
 from loghook.server.sparkline import POINTS, sparkline
-from loghook.server.store import Store, logs, series, views
+from loghook.server.store import Store, views
+from loghook.server.store import logs as log_lines
+from loghook.server.store import series as metric_series
 from loghook.server.store.schema import connect_reader
 
 __all__ = ["API"]
@@ -85,16 +87,16 @@ class API:
         """GET /api/v1/runs/{run}/logs: a page of lines; `after`, `before`, `limit`, `level`, `logger`, `q`."""
         after, before = (_integer(request, name, None, 0, 2**53) for name in ("after", "before"))
         limit = _integer(request, "limit", 200, 1, MOST_LINES)
-        wanted = logs.Filter(_level(request), _text(request, "logger"), _text(request, "q"))
+        wanted = log_lines.Filter(_level(request), _text(request, "logger"), _text(request, "q"))
 
         def read(connection: Connection) -> Response:
             run = _run(connection, account, request)
             if after is not None:
-                page = logs.newer(connection, run, wanted, limit, after)
+                page = log_lines.newer(connection, run, wanted, limit, after)
             elif before is not None:
-                page = logs.older(connection, run, wanted, limit, before)
+                page = log_lines.older(connection, run, wanted, limit, before)
             else:
-                page = logs.newest(connection, run, wanted, limit)
+                page = log_lines.newest(connection, run, wanted, limit)
             return encoded(request, {"logs": page.lines, "next": page.next, "first": page.first})
 
         return await self._store.read(read)
@@ -104,7 +106,7 @@ class API:
         text = _text(request, "q")
 
         def read(connection: Connection) -> Response:
-            found = series.listed(connection, _run(connection, account, request), text)
+            found = metric_series.listed(connection, _run(connection, account, request), text)
             return encoded(request, {"metrics": [_totals(metric) for metric in found]})
 
         return await self._store.read(read)
@@ -120,9 +122,9 @@ class API:
             run = _run(connection, account, request)
             found: dict[str, Any] = {}
             for name in names:
-                metric = series.find(connection, run, name)
+                metric = metric_series.find(connection, run, name)
                 if metric is not None:
-                    thinned = points(series.thinned(connection, metric, most))
+                    thinned = points(metric_series.thinned(connection, metric, most))
                     found[name] = {"points": thinned, "count": metric.count}
             return encoded(request, {"series": found})
 
@@ -134,13 +136,13 @@ class API:
 
         def read(connection: Connection) -> Response:
             run = _run(connection, account, request)
-            metric = series.find(connection, run, request.path_params["name"])
+            metric = metric_series.find(connection, run, request.path_params["name"])
             if metric is None:
                 raise Problem(404, "this run has no such metric")
             if not most and metric.count > MOST_POINTS:
                 parts = self._every_point(run, metric.name)
                 return StreamingResponse(parts, media_type="application/json", headers={"Cache-Control": "no-store"})
-            found = points(series.thinned(connection, metric, most))
+            found = points(metric_series.thinned(connection, metric, most))
             return encoded(request, {"points": found, "count": metric.count})
 
         return await self._store.read(read)
@@ -150,10 +152,10 @@ class API:
         connection = connect_reader(self._store.path)
         try:
             connection.execute("BEGIN")
-            metric = series.find(connection, run, name)
+            metric = metric_series.find(connection, run, name)
             if metric is None:
                 return
-            parts = series.every_point(connection, metric)
+            parts = metric_series.every_point(connection, metric)
             part = next(parts, None)
             # Which blobs there are was read in one moment, and full ones never change: a client that reads slowly holds
             # up nobody.
@@ -171,20 +173,20 @@ class API:
     def _main_metrics(self, connection: Connection, run: int) -> list[dict[str, Any]]:
         return [
             {"name": metric.name, "last": _last(metric), "line": self._line(connection, metric)}
-            for metric in series.main_metrics(connection, run, MAIN_METRICS)
+            for metric in metric_series.main_metrics(connection, run, MAIN_METRICS)
         ]
 
-    def _line(self, connection: Connection, metric: series.Totals) -> str:
+    def _line(self, connection: Connection, metric: metric_series.Totals) -> str:
         known = self._lines.get(metric.number)
         if known is None or known[0] != metric.count:
-            known = (metric.count, sparkline(series.thinned(connection, metric, POINTS)))
+            known = (metric.count, sparkline(metric_series.thinned(connection, metric, POINTS)))
             self._lines[metric.number] = known
             while len(self._lines) > LINES_REMEMBERED:
                 self._lines.popitem(last=False)
         return known[1]
 
 
-def _totals(metric: series.Totals) -> dict[str, Any]:
+def _totals(metric: metric_series.Totals) -> dict[str, Any]:
     return {
         "name": metric.name,
         "count": metric.count,
@@ -194,7 +196,7 @@ def _totals(metric: series.Totals) -> dict[str, Any]:
     }
 
 
-def _last(metric: series.Totals) -> float | str | None:
+def _last(metric: metric_series.Totals) -> float | str | None:
     # SQLite keeps a NaN as NULL, and a metric without points does not exist.
     return "NaN" if metric.last is None else number(metric.last)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -38,7 +39,7 @@ def build(access: Access, api: API, intake: Intake, pages: Pages) -> Starlette:
         Route(f"{run}/metrics/{{name:path}}", access.api(api.metric)),
         Route(f"{run}/series", access.api(api.series)),
         Route("/", access.page(pages.runs, lambda request: "sign-in")),
-        Route("/runs/{run}", access.page(pages.run, lambda request: f"../sign-in?next=runs/{request.path_params['run']}")),
+        Route("/runs/{run}", access.page(pages.run, sign_in_to_run)),
         Route("/sign-in", pages.sign_in, methods=["GET"]),
         Route("/sign-in", pages.sign_in_with_key, methods=["POST"]),
         Route("/sign-out", pages.sign_out, methods=["POST"]),
@@ -82,6 +83,11 @@ def build(access: Access, api: API, intake: Intake, pages: Pages) -> Starlette:
     application = Starlette(routes=routes, exception_handlers=handlers)
     application.router.redirect_slashes = False
     return application
+
+
+def sign_in_to_run(request: Request) -> str:
+    """Return where to sign in and come back to the page of a run from."""
+    return f"../sign-in?next={quote('runs/' + request.path_params['run'])}"
 
 
 async def healthz(request: Request) -> Response:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from loghook.server.events import Parsed, parse
 from loghook.server.store import Store, logs, rows, runs
 
-__all__ = ["MAX_BODY", "MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
+__all__ = ["MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
 
-MAX_BODY = 16 * 1024 * 1024
-"""Bytes in a batch, uncompressed."""
 MAX_LINES = 200_000
+"""Lines in a batch, blank ones not counted."""
 
 RUN = re.compile(r"[A-Za-z0-9._-]{1,128}")
 WRITER = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -110,8 +109,6 @@ class Ingest:
             raise Malformed("a writer id is 1 to 64 letters, digits, dots, underscores and dashes")
         if not 0 <= offset <= LARGEST_OFFSET:
             raise Malformed("offset must be a number of bytes, 0 or more")
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"a batch has at most {MAX_BODY} bytes, this one {len(body)}")
         if body and not body.endswith(b"\n"):
             raise Malformed("the body must be whole lines: its last byte is no newline")
         if body.count(b"\n") > MAX_LINES and len(body.split()) > MAX_LINES:

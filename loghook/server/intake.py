@@ -11,11 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from loghook.server.answers import Problem, encoded
-from loghook.server.ingest import MAX_BODY, MAX_LINES, Gap, Ingest, Malformed, Stored, TooLarge
+from loghook.server.ingest import MAX_LINES, Gap, Ingest, Malformed, Stored, TooLarge
 from loghook.server.store import Closed
 
-__all__ = ["Intake"]
+__all__ = ["MAX_BODY", "Intake"]
 
+MAX_BODY = 16 * 1024 * 1024
+"""Bytes in a body, as it comes and unpacked."""
 AT_ONCE = 8
 """Batches that are read, unpacked and stored at the same time; more wait."""
 WAITING = 128

@@ -74,9 +74,8 @@ class Guard:
         host = headers.get("host", "")
         if not self.answers_to(host_of(host)):
             name = host_of(host) or host
-            return Problem(
-                403, f"this server does not answer to the name {name!r}; if it should, start it with --allow-host {name}"
-            )
+            remedy = f"if it should, start it with --allow-host {name}"
+            return Problem(403, f"this server does not answer to the name {name!r}; {remedy}")
         if method not in SAFE_METHODS and not headers.get("authorization") and not self._same_origin(headers):
             return Problem(403, "a request from another site may change nothing here; send an API key to do so")
         return None
@@ -104,7 +103,7 @@ class Guard:
 
 
 def host_of(netloc: str) -> str:
-    """Return the name or address in `name:port`, in lower case, without the brackets of IPv6; "" when it makes no sense."""
+    """Return the name or address in `name:port`, in lower case, IPv6 without brackets; "" when it makes no sense."""
     try:
         return urlsplit(f"//{netloc}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""The server as a whole: opens the home folder, binds the port, runs uvicorn in a thread, and closes all of it again."""
+"""The server as a whole: opens the home folder, binds the port, runs uvicorn in a thread, closes all of it again."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ from loghook.server.api import API
 from loghook.server.app import build
 from loghook.server.ingest import Ingest
 from loghook.server.intake import Intake
+from loghook.server.local import EVERY as LOCAL_SECONDS
 from loghook.server.local import Local
 from loghook.server.lock import HomeLock
 from loghook.server.pages import Pages
+from loghook.server.repeat import Repeat
 from loghook.server.security import Guard
 from loghook.server.store import Store
 
 __all__ = ["DEFAULT_PORT", "Server", "serve"]
 
 DEFAULT_PORT = 7707
-START_SECONDS = 30.0
+DELIVER_SECONDS = 30.0
 STOP_SECONDS = 2
 """Seconds that requests under way get when the server stops."""
 HEADER_BYTES = 32 * 1024
@@ -126,15 +128,23 @@ class Server:
         self._link_token = accounts.link_token
         self.key = _key(accounts, self.home / "loghook.json")
         ingest = Ingest(store)
-        local = Local(self.home, ingest, accounts.local, self._deliver)
+        local = Local(self.home, ingest, accounts.local)
         intake = Intake(ingest)
         self._closers.append(intake.close)
         access = Access(accounts, f"loghook_{store.id}")
         application = Guard(build(access, API(store), intake, Pages(access)), self._hosts)
         self._run(application, listening)
         lock.tell(f"process {os.getpid()}, {self.url}")
-        local.start()
-        self._closers.append(local.stop)
+        self._closers.append(local.close)
+        self._repeat("loghook-local", LOCAL_SECONDS, local.look)
+        deliver = self._deliver
+        if deliver is not None:
+            self._repeat("loghook-deliver", DELIVER_SECONDS, lambda: deliver(self.home) and False)
+
+    def _repeat(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        repeat = Repeat(name, seconds, work)
+        repeat.start()
+        self._closers.append(repeat.stop)
 
     def _folder(self) -> Path:
         folder = self.home / "server"
@@ -204,16 +214,13 @@ def serve(
         with server:
             print(f"loghook server at {server.url}", flush=True)
             if not _is_loopback(host):
-                print(f"It listens on {host}: other machines reach it, and read and write with a key{_plain(certfile)}.")
+                plain = "" if certfile else "; without --certfile, keys and logs cross the network unencrypted"
+                print(f"It listens on {host}: other machines reach it, and read and write with a key{plain}.")
             print(f"Sign in: {server.sign_in_link}", flush=True)
             stopped.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _plain(certfile: Path | None) -> str:
-    return "" if certfile else "; without --certfile, keys and logs cross the network unencrypted"
 
 
 def _log_to_stderr() -> None:
@@ -233,7 +240,8 @@ def _is_loopback(host: str) -> bool:
 
 def _bind(host: str, port: int) -> socket.socket:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, _, _, address = found[0]
         listening = socket.socket(family, kind)
     except (OSError, UnicodeError):
         raise ConfigurationError(f"{host!r} is no address of this machine") from None

@@ -19,7 +19,7 @@ from loghook.server.events import Record, present
 from loghook.server.store import rows
 from loghook.server.store.schema import LINE_BITS, NOTABLE
 
-__all__ = ["Filter", "Page", "add", "newest", "newer", "older"]
+__all__ = ["Filter", "Page", "add", "newer", "newest", "older"]
 
 WINDOW = 2_000
 LARGEST_WINDOW = 200_000
@@ -138,7 +138,8 @@ def _has(row: dict[str, Any], text: str) -> bool:
 
 
 def _condition(wanted: Filter) -> tuple[str, list[Any]]:
-    condition, values = "", []
+    condition = ""
+    values: list[Any] = []
     if wanted.level >= NOTABLE:
         condition += f" AND level >= {NOTABLE}"  # in these words SQLite sees that its index serves
     if wanted.level > 0:

@@ -117,7 +117,7 @@ def _ascending(column: array[float]) -> bool:
 
 
 def summary(chunk: Columns) -> bytes:
-    """A sorted chunk's first, last, smallest, largest and first not finite point; NaN throughout where there is none."""
+    """A sorted chunk's first, last, smallest, largest and first not finite point; all NaN where there is none."""
     values = chunk.values
     low, high, odd = _marks(values)
     numbers = array("d")

@@ -31,14 +31,19 @@ class Totals:
     full: int
 
 
+Key = tuple[float, float]
+Span = tuple[Key, Key, int]
+
 COLUMNS = "number, name, count, last_value, low, high, full_chunks"
 
 
 def listed(connection: sqlite3.Connection, run: int, text: str = "") -> list[Totals]:
     """Return a run's metrics by name, those whose name has `text` in it, whatever its case."""
-    where, values = "run = ?", [run]
+    where = "run = ?"
+    values: list[int | str] = [run]
     if text:
-        where, values = where + " AND instr(lower(name), lower(?))", [run, text]  # type: ignore[list-item]
+        where += " AND instr(lower(name), lower(?))"
+        values.append(text)
     found = connection.execute(f"SELECT {COLUMNS} FROM metrics WHERE {where} ORDER BY name", values).fetchall()
     return [Totals(*row) for row in found]
 
@@ -89,7 +94,7 @@ def every_point(connection: sqlite3.Connection, metric: Totals) -> Iterator[Colu
         yield _group(connection, metric, group, opened)
 
 
-def _key(points: Columns, index: int) -> tuple[float, float]:
+def _key(points: Columns, index: int) -> Key:
     return points.steps[index], points.times[index]
 
 
@@ -127,7 +132,7 @@ def _summaries(connection: sqlite3.Connection, metric: Totals) -> array[float]:
     return numbers
 
 
-def _spans(connection: sqlite3.Connection, metric: Totals) -> list[tuple[tuple[float, float], tuple[float, float], int]]:
+def _spans(connection: sqlite3.Connection, metric: Totals) -> list[Span]:
     """For each full chunk the step and time of its first and of its last point, and its number."""
     numbers = _summaries(connection, metric)
     first = zip(numbers[0::NUMBERS], numbers[1::NUMBERS], strict=True)

@@ -40,15 +40,16 @@ def run_page(
     connection: sqlite3.Connection, account: int, limit: int, before: Cursor | None, text: str
 ) -> tuple[list[sqlite3.Row], Cursor | None]:
     """Return an account's runs, newest first, whose name or id has a text in it, and the cursor of the next page."""
-    where, values = "account = ?", [account]
+    where = "account = ?"
+    values: list[Any] = [account]
     if before is not None:
         where += " AND (started_at, number) < (?, ?)"
-        values += [before.started_at, before.number]  # type: ignore[list-item]
+        values += [before.started_at, before.number]
     if text:
         where += " AND (instr(lower(name), lower(?)) OR instr(lower(id), lower(?)))"
-        values += [text, text]  # type: ignore[list-item]
+        values += [text, text]
     cursor = connection.cursor()
-    cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+    cursor.row_factory = sqlite3.Row
     rows: list[sqlite3.Row] = cursor.execute(
         f"SELECT * FROM runs WHERE {where} ORDER BY started_at DESC, number DESC LIMIT ?", (*values, limit + 1)
     ).fetchall()
@@ -79,7 +80,7 @@ def run_fields(row: sqlite3.Row, now: float) -> dict[str, Any]:
 def run_details(connection: sqlite3.Connection, account: int, run: str, now: float) -> dict[str, Any] | None:
     """Return all that is known of an account's run, but for logs and metrics; None when it has no such run."""
     cursor = connection.cursor()
-    cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+    cursor.row_factory = sqlite3.Row
     row = cursor.execute("SELECT * FROM runs WHERE account = ? AND id = ?", (account, run)).fetchone()
     if row is None:
         return None
