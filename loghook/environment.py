@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -61,6 +60,8 @@ def launch_id(environ: Mapping[str, str]) -> str | None:
     else:
         job = environ.get("OMPI_MCA_ess_base_jobid") or environ.get("PMIX_NAMESPACE") or environ.get("PMI_JOBID")
         parts = ["mpi", job or f"{os.getppid()} {_started(os.getppid())}"]
+    import hashlib
+
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from loghook import session
 from loghook.formatter import LogHookFormatter
-from loghook.listener import own_threads
 from loghook.run import Run
+from loghook.threads import own_threads
 
 __all__ = ["LogHookHandler"]
 

@@ -11,7 +11,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,25 +21,13 @@ from loghook.retry import Advance, Decision, Retry, Rewind, SetAside, Wait
 from loghook.spool import WriterSpool, repair, run_writers, writers
 from loghook.spool.acks import Acks
 from loghook.spool.keeper import Wake
+from loghook.threads import barred
 from loghook.transports.base import Batch, Transport, TryLater
 from loghook.voice import Voice
 
-__all__ = ["Delivery", "Destination", "Listener", "barred", "claim", "own_threads", "settle", "wants"]
-
-own_threads: set[int] = set()
-"""Threads whose own log records the handler leaves out, by identifier."""
+__all__ = ["Delivery", "Destination", "Listener", "claim", "settle", "wants"]
 
 _ADOPT = 2.0
-
-
-@contextlib.contextmanager
-def barred() -> Iterator[None]:
-    """Leave out what the current thread logs in this block: it is loghook's own work."""
-    own_threads.add(threading.get_ident())
-    try:
-        yield
-    finally:
-        own_threads.discard(threading.get_ident())
 
 
 @dataclass(frozen=True)

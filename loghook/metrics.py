@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from decimal import Decimal
@@ -70,6 +69,8 @@ def _collect(metrics: Mapping[Any, object], prefix: str, found: Numbers, depth: 
 def _short(name: str) -> str:
     if len(name) <= MAX_NAME:
         return name
+    import hashlib
+
     mark = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:8]
     return f"{name[: MAX_NAME - 9]}~{mark}"
 

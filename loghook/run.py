@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import secrets
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from loghook import transports
-from loghook.credentials import KeySource, key_files
 from loghook.environment import launch_id, rank
 from loghook.formatter import LogHookFormatter, encode
-from loghook.listener import Destination, Listener
 from loghook.metrics import numbers
 from loghook.repository import git_commit
 from loghook.settings import Settings, main_script
-from loghook.spool import Limits, Log, Spool
+from loghook.spool import LOCAL, Limits, Log, Spool
 from loghook.spool.keeper import Keeper
-from loghook.sync import LOCAL
-from loghook.transports.address import masked
 from loghook.voice import Voice
+
+if TYPE_CHECKING:
+    from loghook.credentials import KeySource
+    from loghook.listener import Destination, Listener
 
 __all__ = ["Run", "destination", "destination_id", "masked_arguments"]
 
+_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
 _SECRET = re.compile(r"key|token|secret|passw|auth|cookie|dsn|credential", re.IGNORECASE)
 
 
@@ -52,16 +48,18 @@ class Run:
         self.voice = Voice(quiet=settings.quiet)
         self.rank = rank(environ)
         joined = environ.get("LOGHOOK_RUN_PARENT")
-        self.id = settings.run_id or launch_id(environ) or secrets.token_hex(16)
+        self.id = settings.run_id or launch_id(environ) or os.urandom(16).hex()
         self.name = settings.name or _script_name()
         self.pid = os.getpid()
         self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
         self.formatter = LogHookFormatter(settings.message_limit)
-        self.destinations = self._destinations(api_key_getter)
+        self.destinations = {destination_id(url): masked(url) for url in self._urls()} or {LOCAL: LOCAL}
+        """Each destination's id and URL."""
         self.listeners: list[Listener] = []
         self.chores: list[Callable[[], None]] = []
         """Called by the keeper, every flush interval."""
         self.keeper: Keeper | None = None
+        self._getter = api_key_getter
         self._params = dict(params or {})
         self._status: str | None = None
         self._told_of: set[str] = set()
@@ -76,19 +74,14 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.id}>"
 
-    def _destinations(self, getter: Callable[[], str | None] | None) -> list[Destination]:
-        found = []
-        for url in filter(None, (part.strip() for part in self.settings.url.split(","))):
-            keys = KeySource(getter, files=key_files(main_script(), self.settings.home), warn=self.voice.say)
-            found.append(destination(url, keys, self.settings.timeout))
-        return found
+    def _urls(self) -> list[str]:
+        return [part.strip() for part in self.settings.url.split(",") if part.strip()]
 
     def _meta(self) -> dict[str, Any]:
-        wanted = {entry.id: entry.url for entry in self.destinations} or {LOCAL: ""}
-        return {"name": self.name, "destinations": wanted, "started": time.time(), **self._process()}
+        return {"name": self.name, "destinations": self.destinations, "started": time.time(), **self._process()}
 
     def _process(self) -> dict[str, Any]:
-        process: dict[str, Any] = {"pid": os.getpid(), "host": socket.gethostname()}
+        process: dict[str, Any] = {"pid": os.getpid(), "host": os.uname().nodename}
         return process if self.rank is None else {**process, "rank": self.rank}
 
     # ---------------------------------------------------------------- the first event of a process
@@ -122,27 +115,35 @@ class Run:
         keeper = Keeper(lambda: self._keep(log), self.settings.flush_interval, self._keeper_failed)
         log.wanted = keeper.wake.ring
         self.keeper = keeper
-        self.listeners = [
-            Listener(
-                entry,
+        self.listeners = []
+        keeper.start()
+
+    def _start_listeners(self, log: Log) -> None:
+        """Make and start the listeners: on the keeper's thread, since importing what they need takes a while."""
+        from loghook.credentials import KeySource, key_files
+        from loghook.listener import Listener
+
+        for url in self._urls():
+            keys = KeySource(self._getter, files=key_files(main_script(), self.settings.home), warn=self.voice.say)
+            listener = Listener(
+                destination(url, keys, self.settings.timeout),
                 log,
                 self.settings.home,
                 interval=self.settings.flush_interval,
                 batch_size=self.settings.batch_size,
                 voice=self.voice,
             )
-            for entry in self.destinations
-        ]
-        if keeper.start():
-            for listener in self.listeners:
-                listener.start()
+            self.listeners.append(listener)
+            listener.start()
 
     # ---------------------------------------------------------------- the keeper's chores
 
     def _keep(self, log: Log) -> None:
+        if len(self.listeners) < len(self._urls()):
+            self._start_listeners(log)
         log.reserve()
         log.settle()
-        log.tidy([entry.id for entry in self.destinations] or [LOCAL])
+        log.tidy(list(self.destinations))
         if log.full:
             self.voice.say(f"the spool is full; dropped so far: {log.drops.counts()}", about="drops")
         self._tell_drops(log)
@@ -224,7 +225,7 @@ class Run:
         log = self.spool.log
         target = log.end()
         deadline = time.monotonic() + (self.settings.shutdown_timeout if timeout is None else timeout)
-        while any(log.acks.get(entry.id).offset < target for entry in self.destinations):
+        while any(log.acks.get(name).offset < target for name in self.destinations if name != LOCAL):
             if time.monotonic() >= deadline:
                 return False
             for listener in self.listeners:
@@ -243,7 +244,7 @@ class Run:
         counters: dict[str, Any] = {"run": self.id, "writer": log.writer, "accepted": 0, "dropped": dropped}
         counters["destinations"] = {}
         errors = {listener.destination.id: listener.error for listener in self.listeners}
-        for name, url in ({entry.id: entry.url for entry in self.destinations} or {LOCAL: LOCAL}).items():
+        for name, url in self.destinations.items():
             known = log.acks.get(name)
             row = {"delivered": known.events, "pending": log.count_from(known.offset), "refused": known.refused}
             counters["destinations"][url] = {**row, "error": errors.get(name, "")}
@@ -270,8 +271,8 @@ class Run:
             listener.drain(time.monotonic() + timeout)
 
     def _say_what_stays(self, log: Log) -> None:
-        waiting = {entry.url: log.count_from(log.acks.get(entry.id).offset) for entry in self.destinations}
-        for url, count in waiting.items():
+        for name, url in self.destinations.items():
+            count = log.count_from(log.acks.get(name).offset) if name != LOCAL else 0
             if count and log.directory:
                 self.voice.say(f"{count} events for {url} wait in {log.directory}; `loghook sync` sends them")
             elif count:
@@ -280,6 +281,9 @@ class Run:
 
 def destination_id(url: str) -> str:
     """Return the name under which a destination's acknowledged offsets are kept: its host, and a hash of the URL."""
+    import hashlib
+    from urllib.parse import urlsplit
+
     clean = masked(url).rstrip("/")
     host = re.sub(r"[^A-Za-z0-9.-]", "-", urlsplit(clean).netloc)[:60]
     return f"{host}-{hashlib.sha256(clean.encode()).hexdigest()[:8]}"
@@ -287,7 +291,15 @@ def destination_id(url: str) -> str:
 
 def destination(url: str, keys: KeySource, timeout: float) -> Destination:
     """Return the destination at `url`; its transport is made, and checked, when it is opened."""
+    from loghook import transports
+    from loghook.listener import Destination
+
     return Destination(destination_id(url), masked(url), keys, lambda: transports.open(url, keys, timeout=timeout))
+
+
+def masked(text: str) -> str:
+    """Return `text` without the user and password of any URL in it."""
+    return _USERINFO.sub("", text)
 
 
 def masked_arguments(arguments: list[str]) -> list[str]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loghook import transports
 from loghook.errors import ConfigurationError
 from loghook.hooks import Hooks
 from loghook.run import Run
@@ -50,6 +49,8 @@ def open_run(
 
 def _sound_url(given: Any, environ: dict[str, str], voice: Voice) -> str | None:
     """Check the URLs that are given; a wrong one in the environment must not stop a program, so it is left out."""
+    if not given and not environ.get("LOGHOOK_URL"):
+        return None  # the usual case imports no transport
     if given is not None:
         mistakes = _url_mistakes(str(given))
         if mistakes:
@@ -63,6 +64,8 @@ def _sound_url(given: Any, environ: dict[str, str], voice: Voice) -> str | None:
 
 
 def _url_mistakes(urls: str) -> list[str]:
+    from loghook import transports
+
     mistakes = []
     for url in filter(None, (part.strip() for part in urls.split(","))):
         try:

@@ -5,16 +5,16 @@ Arguments > environment > ``loghook.json`` beside the main script > ``loghook.js
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from loghook.errors import ConfigurationError
 
@@ -116,6 +116,8 @@ def home_folder(environ: Mapping[str, str]) -> Path:
         return Path(os.path.expanduser(environ["LOGHOOK_HOME"]))
     home = os.path.expanduser("~")
     if home in ("~", "", "/nonexistent"):
+        import tempfile
+
         return Path(tempfile.gettempdir()) / f"loghook-{os.getuid()}"
     return Path(home) / ".loghook"
 
@@ -181,7 +183,7 @@ def _parse(values: Mapping[str, Any], table: Mapping[str, Any], where: str) -> t
 def _read(file: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings in a file; whether the file itself is sound is the key source's to say."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = orjson.loads(file.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except (OSError, ValueError):
         return {}
     if not isinstance(content, dict):

@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loghook.listener import Delivery, Destination, barred, claim, settle, wants
+from loghook.listener import Delivery, Destination, claim, settle, wants
 from loghook.retry import Wait
-from loghook.spool import WriterSpool, writers
+from loghook.spool import LOCAL, WriterSpool, writers
+from loghook.threads import barred
 from loghook.transports.base import Transport
 
-__all__ = ["LOCAL", "Synced", "pending", "sync"]
-
-LOCAL = "local"
-"""The destination that belongs to the server on the same machine, which reads spools by itself."""
+__all__ = ["Synced", "pending", "sync"]
 
 
 @dataclass

@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from loghook.listener import barred, claim, settle
+from loghook.listener import claim, settle
+from loghook.threads import barred
 from loghook.server.ingest import Gap, Ingest, Stored
 from loghook.spool import WriterSpool, writers
 

@@ -27,10 +27,21 @@ after `repair` has turned torn lines into filler of the same length.
 """
 
 from loghook.spool.acks import Acknowledged
-from loghook.spool.layout import check_id
+from loghook.spool.layout import LOCAL, check_id
 from loghook.spool.reader import WriterSpool, run_writers, writers
 from loghook.spool.repair import repair
 from loghook.spool.spool import Spool
 from loghook.spool.writer import Limits, Log
 
-__all__ = ["Acknowledged", "Limits", "Log", "Spool", "WriterSpool", "check_id", "repair", "run_writers", "writers"]
+__all__ = [
+    "LOCAL",
+    "Acknowledged",
+    "Limits",
+    "Log",
+    "Spool",
+    "WriterSpool",
+    "check_id",
+    "repair",
+    "run_writers",
+    "writers",
+]

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 __all__ = [
     "FORMAT",
+    "LOCAL",
     "Lock",
     "check_id",
     "filesystem",
@@ -31,6 +33,9 @@ __all__ = [
 
 FORMAT = 1
 """Version of the format on disk; a reader leaves a newer one alone."""
+
+LOCAL = "local"
+"""The destination that belongs to the server on the same machine, which reads spools by itself."""
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _NETWORK = "nfs nfs4 cifs smb3 smbfs ncpfs 9p afs ceph lustre gpfs beegfs glusterfs vboxsf drvfs virtiofs"
@@ -101,14 +106,14 @@ def _try(fd: int, *, exclusive: bool) -> bool:
 def write_meta(directory: Path, meta: dict[str, Any]) -> None:
     """Write a writer's meta.json, whole or not at all."""
     temporary = directory / f".meta.{os.getpid()}"
-    temporary.write_text(json.dumps({"version": FORMAT, **meta}), encoding="utf-8")
+    temporary.write_bytes(orjson.dumps({"version": FORMAT, **meta}))
     temporary.replace(directory / "meta.json")
 
 
 def read_meta(directory: Path) -> dict[str, Any] | None:
     """Return a writer's meta.json; None where there is none that can be read or its version is newer than ours."""
     with contextlib.suppress(OSError, ValueError):
-        meta = json.loads((directory / "meta.json").read_text(encoding="utf-8"))
+        meta = orjson.loads((directory / "meta.json").read_bytes())
         if isinstance(meta, dict) and meta.get("version", 0) <= FORMAT:
             return meta
     return None

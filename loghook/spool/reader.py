@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -195,6 +194,8 @@ class WriterSpool:
 
     def remove(self) -> None:
         """Delete the whole directory: for a dead writer whose every event is delivered."""
+        import shutil
+
         self._log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
         try:

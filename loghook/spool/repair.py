@@ -7,12 +7,13 @@ and with the same length, by an event that says so, padded with blanks. Doing it
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from loghook.spool.reader import LogReader
 from loghook.spool.segment import HEADER
+
+_EVENT = b'{"event":"dropped","dropped":{"torn":1}}'
 
 __all__ = ["filler", "repair", "torn_ranges"]
 
@@ -40,8 +41,7 @@ def torn_ranges(data: bytes, *, last: bool) -> list[tuple[int, int]]:
 
 def filler(size: int) -> bytes:
     """Return one line of `size` bytes that stands for a torn one: an event where it fits, else a blank line."""
-    event = json.dumps({"event": "dropped", "dropped": {"torn": 1}}, separators=(",", ":")).encode()
-    return (event if len(event) < size else b"").ljust(size - 1) + b"\n"
+    return (_EVENT if len(_EVENT) < size else b"").ljust(size - 1) + b"\n"
 
 
 def repair(directory: Path) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +55,7 @@ class Log:
         sake: without a usable one the log lives in memory, and `trouble` says why.
         """
         self.run = run
-        self.writer = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self.writer = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.limits = limits
         self.trouble = ""
         self.drops = Drops()
@@ -319,6 +317,8 @@ class Log:
 
     def discard(self) -> None:
         """Delete a log that another thread's won against, before anything was put into it that counts."""
+        import shutil
+
         self.close()
         if self.directory:
             shutil.rmtree(self.directory, ignore_errors=True)
