@@ -21,12 +21,12 @@ How an outcome becomes a decision:
     TryLater                                  Wait (the platform's wish, at most 5 min, or backoff)
     Gap before the batch                      Rewind (again without progress: after a backoff)
     Gap anywhere else                         Wait (backoff): it makes no sense
-    Refused, of one event or of a named one   SetAside (from the fourth in a row: and a backoff)
+    Refused, of one event or of a named one   SetAside (from the fourth in a row, but for its size: and a backoff)
     Refused, of many                          Split, until the bad one stands alone
     Refused, of filler alone                  Wait (backoff): no event of ours is the reason
 
-An event is given up by SetAside and by nothing else. A platform that refuses everything sets three events
-aside quickly, then one in each backoff, and where filler is sent (our own protocol) only one in all.
+An event is given up by SetAside and by nothing else. A platform that refuses whatever it gets is likelier to
+be at fault than each event is: three are set aside quickly, then one in each backoff, until one is delivered.
 
 Backoff doubles from 0.5 s to 30 s, each between half and all of it as the jitter says, so that many ranks
 do not come back together. Batches shrink while sending fails again and again (a slow line may get a small
@@ -172,7 +172,8 @@ class Retry:
         if span is None and count == 1:
             span = next((start, end) for _, start, end in batch.events())
         if span is not None:
-            seconds = _backoff(self.aside - QUICK_SET_ASIDES, jitter) if self.aside >= QUICK_SET_ASIDES else 0.0
+            hasty = self.aside >= QUICK_SET_ASIDES and not outcome.too_large
+            seconds = _backoff(self.aside - QUICK_SET_ASIDES, jitter) if hasty else 0.0
             after = replace(self, failures=0, aside=self.aside + 1, suspects=0)
             return after, SetAside(*span, outcome.reason, seconds)
         if outcome.too_large and len(batch.body) > SMALLEST_LIMIT:
