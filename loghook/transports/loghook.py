@@ -79,7 +79,8 @@ class LoghookTransport(Transport):
     def _deliver(self, batch: Batch) -> Outcome:
         """Posts a batch; after a refusal again, with another key if there is one, or without gzip."""
         reply = self._post(batch)
-        if isinstance(reply, Reply) and reply.status in (401, 403) and self._keys.refused():
+        keyed = self._address.user is None
+        if isinstance(reply, Reply) and reply.status in (401, 403) and keyed and self._keys.refused():
             reply = self._post(batch)
         if isinstance(reply, Reply) and self._gzip and _encoding_refused(reply):
             self._gzip = False
