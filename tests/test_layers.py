@@ -18,6 +18,7 @@ LAYERS = (
     "_version",
     "errors",
     "voice",
+    "threads",
     "settings",
     "metrics",
     "formatter",
@@ -47,7 +48,6 @@ LAYERS = (
 
 HOMES = {
     "click": ("cli",),
-    "orjson": ("formatter", "spool", "transports", "listener", "run", "handler", "metrics", "server", "cli"),
     "plotly": ("server",),
     "pythonjsonlogger": ("formatter",),
     "requests": ("transports/http",),

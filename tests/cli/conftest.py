@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sysconfig
+import urllib.request
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "loghook"
+
+
+def browse(link: str) -> tuple[int, str]:
+    """Open a link as a browser does, with cookies, and return the status and the address that it led to."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(link, timeout=10) as answer:
+        return answer.status, answer.url
 
 
 class Command(Protocol):

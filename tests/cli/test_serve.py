@@ -1,0 +1,83 @@
+"""loghook serve: a real server process, and the ways in which it does not start."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import COMMAND, Command, browse
+
+CORE = ("loghook", "click", "orjson", "pythonjsonlogger", "typing_extensions")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_until_it_is_told_to_end(number: signal.Signals, home: Path) -> None:
+    """`loghook serve` prints a link that signs in, answers on it, and ends without a word on Ctrl-C or SIGTERM."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([COMMAND, "serve", "--port", "0"], stdout=pipe, stderr=pipe, text=True) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        link = next(line for line in server.stdout if "/sign-in?token=" in line).split()[-1]
+        status, address = browse(link)
+        assert status == 200
+        assert "sign-in" not in address
+        server.send_signal(number)
+        assert server.wait(20) == 0
+        assert server.stderr.read() == ""
+    assert (home / "loghook.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_busy_port_is_told_and_taken_by_nobody(loghook: Command) -> None:
+    """On a port that something listens on, serve ends with one line that names it."""
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = str(busy.getsockname()[1])
+        ended = loghook("serve", "--port", port)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("loghook: ")
+    assert port in line
+
+
+def test_a_second_server_on_one_home_refuses(loghook: Command) -> None:
+    """While a server uses a home folder, another one on it ends with one line that names the folder."""
+    with subprocess.Popen([COMMAND, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline()
+        ended = loghook("serve", "--port", "0")
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=20)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert os.environ["LOGHOOK_HOME"] in line
+
+
+def test_a_keyfile_alone_is_wrong_usage(loghook: Command, tmp_path: Path) -> None:
+    """--keyfile without --certfile is refused."""
+    key = tmp_path / "key.pem"
+    key.touch()
+    ended = loghook("serve", "--keyfile", str(key))
+    assert ended.returncode == 2
+    assert "--certfile" in ended.stderr
+
+
+@pytest.mark.parametrize(("command", "extra"), [("serve", "server"), ("demo", "demo")])
+def test_a_missing_extra_is_told_in_one_line(command: str, extra: str, tmp_path: Path) -> None:
+    """Where an extra's packages are missing, one line says what to install."""
+    for name in CORE:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            source = Path(spec.origin)
+            source = source.parent if source.name == "__init__.py" else source
+            (tmp_path / source.name).symlink_to(source)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from loghook.cli import main; main()"
+    ended = subprocess.run([sys.executable, "-S", "-c", code, command], capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert f"pip install 'loghook[{extra}]'" in line
