@@ -114,6 +114,7 @@ class AwkwardServer:
         self.errors: list[str] = []
         self._steps: deque[Step] = deque(steps)
         self._stopping = threading.Event()
+        self._arrived = threading.Condition()
         self._server = _Server(self, tls)
         self.port: int = self._server.server_port
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
@@ -138,6 +139,17 @@ class AwkwardServer:
     def pause(self, seconds: float) -> bool:
         """Waits, but not beyond `close`; returns whether the server goes on."""
         return not self._stopping.wait(seconds)
+
+    def wait(self, condition: Callable[[], object], timeout: float = 10.0) -> bool:
+        """Waits until a condition on the requests holds, at most `timeout` seconds; returns whether it does."""
+        with self._arrived:
+            return bool(self._arrived.wait_for(condition, timeout))
+
+    def arrived(self, request: Request) -> None:
+        """Keeps a request."""
+        with self._arrived:
+            self.requests.append(request)
+            self._arrived.notify_all()
 
     def next_step(self) -> Step:
         """Takes the next step off the script; None when it is over."""
@@ -232,7 +244,7 @@ class _Conversation(BaseHTTPRequestHandler):
         body = b"" if bad.unread else self._body(bad.reading)
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(self.command, self.path, headers, body)
-        owner.requests.append(request)
+        owner.arrived(request)
         if step is None:
             answer = owner.respond(request)
         else:
