@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import socket
+import textwrap
 import threading
 import time
 import zlib
@@ -12,6 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import loghook
 import loghook.testing
 from loghook.testing import (
     Answer,
@@ -359,3 +362,15 @@ def test_the_fake_server_may_refuse_gzip_and_sizes() -> None:
         assert isinstance(content, dict)
         assert (status, content["max_bytes"]) == (413, 20)
         assert post(server, body=B) == (400, {"error": "no", "line": 0})
+
+
+def test_the_example_in_the_head_works() -> None:
+    """What the package's docstring shows does as it says, with a real run."""
+    _, _, rest = (loghook.testing.__doc__ or "").partition("For example")
+    lines = rest.splitlines()[1:]
+    example = "\n".join(line for line in lines if line.startswith("    "))
+    assert "install" in example
+    try:
+        exec(textwrap.dedent(example), {"loghook": loghook, "logging": logging, **vars(loghook.testing)})
+    finally:
+        loghook.uninstall()
