@@ -111,7 +111,7 @@ def score(guesses: Any, labels: Any) -> tuple[Any, Any]:
 def log_batch(step: int, loss: float, accuracy: float, rate: float) -> None:
     """Log one batch; the metrics may be numpy's numbers."""
     metrics: dict[str, Any] = {"loss": loss, "accuracy": accuracy, "rate": rate}
-    batch_log.info("batch %d: loss %.4f", step, loss, extra={"metrics": metrics, "step": step})
+    batch_log.info("batch %d", step, extra={"metrics": metrics, "step": step})
 
 
 def log_epoch(epoch: int, loss: float, accuracy: float) -> None:
