@@ -87,7 +87,8 @@ def build(access: Access, api: API, intake: Intake, pages: Pages) -> Starlette:
 
 def sign_in_to_run(request: Request) -> str:
     """Return where to sign in and come back to the page of a run from."""
-    return f"../sign-in?next={quote('runs/' + request.path_params['run'])}"
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"../sign-in?next={quote('runs/' + request.path_params['run'] + query)}"
 
 
 async def healthz(request: Request) -> Response:

@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -162,12 +162,10 @@ def _tag(paths: object) -> str:
 
 def _inside(target: str) -> str:
     """Where to go after signing in: a page of this server, as a relative URL; the list of runs for anything else."""
-    return quote(target) if re.fullmatch(r"runs/[A-Za-z0-9._-]{1,128}", target) else "./"
+    return target if re.fullmatch(r"runs/[A-Za-z0-9._-]{1,128}(\?[!-~]{0,2000})?", target) else "./"
 
 
 async def _form(request: Request) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
     body = b""
     async for part in request.stream():
         body += part
