@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from math import inf, isnan, nan
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
@@ -66,7 +67,12 @@ class API:
             rows, after = views.run_page(connection, account, limit, before, text)
             now = self._clock()
             found = [
-                {**views.run_fields(row, now), "metrics": self._main_metrics(connection, row["number"])} for row in rows
+                {
+                    **views.run_fields(row, now),
+                    **views.ending(row),
+                    "metrics": self._main_metrics(connection, row["number"]),
+                }
+                for row in rows
             ]
             return encoded(request, {"runs": found, "next": str(after) if after else None, "now": now})
 
@@ -112,11 +118,13 @@ class API:
         return await self._store.read(read)
 
     async def series(self, request: Request, account: int) -> Response:
-        """GET /api/v1/runs/{run}/series: points of several metrics; `name` (repeated), `max_points`."""
+        """GET /api/v1/runs/{run}/series: points of several metrics; `name` (repeated), `max_points`, `from`, `to` (steps)."""
         names = list(dict.fromkeys(request.query_params.getlist("name")))
         if len(names) > MOST_NAMES:
             raise Problem(400, f"at most {MOST_NAMES} names at once")
         most = _integer(request, "max_points", 1_000, 1, MOST_POINTS)
+        low, high = _step(request, "from", -inf), _step(request, "to", inf)
+        everywhere = low == -inf and high == inf
 
         def read(connection: Connection) -> Response:
             run = _run(connection, account, request)
@@ -124,8 +132,11 @@ class API:
             for name in names:
                 metric = metric_series.find(connection, run, name)
                 if metric is not None:
-                    thinned = points(metric_series.thinned(connection, metric, most))
-                    found[name] = {"points": thinned, "count": metric.count}
+                    if everywhere:
+                        thinned = metric_series.thinned(connection, metric, most)
+                    else:
+                        thinned = metric_series.within(connection, metric, low, high, most)
+                    found[name] = {"points": points(thinned), "count": metric.count}
             return encoded(request, {"series": found})
 
         return await self._store.read(read)
@@ -229,6 +240,17 @@ def _integer(request: Request, name: str, default: T, low: int, high: int) -> in
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not low <= int(text) <= high:
         raise Problem(400, f"{name} must be a whole number from {low} to {high}")
     return int(text)
+
+
+def _step(request: Request, name: str, default: float) -> float:
+    text = request.query_params.get(name)
+    try:
+        step = float(text) if text else default
+    except ValueError:
+        step = nan
+    if isnan(step):
+        raise Problem(400, f"{name} must be a step, a number")
+    return step
 
 
 def _text(request: Request, name: str) -> str:

@@ -10,7 +10,10 @@ import orjson
 
 from loghook.server.status import is_ended, status
 
-__all__ = ["Cursor", "run_details", "run_fields", "run_number", "run_page"]
+__all__ = ["Cursor", "ending", "run_details", "run_fields", "run_number", "run_page"]
+
+ENDING = 1000
+"""Characters of a traceback that the list of runs gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,17 @@ def run_fields(row: sqlite3.Row, now: float) -> dict[str, Any]:
         "source": row["source"],
         "last_seen": row["last_seen"],
         "duration": max(0.0, end - row["started_at"]),
+    }
+
+
+def ending(row: sqlite3.Row) -> dict[str, Any]:
+    """Return where a run ran and why it ended, as briefly as a list needs it: of a traceback the end."""
+    over = is_ended(row["began"], row["ended_at"])
+    exception = row["exception"] if over else None
+    return {
+        "host": row["host"],
+        "exception": exception[-ENDING:] if exception else None,
+        "reason": row["reason"] if over else None,
     }
 
 
