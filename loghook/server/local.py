@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loghook.listener import claim, settle
-from loghook.threads import barred
 from loghook.server.ingest import Gap, Ingest, Stored
-from loghook.spool import WriterSpool, writers
+from loghook.spool import LOCAL, WriterSpool, writers
+from loghook.threads import barred
 
 __all__ = ["EVERY", "Local"]
 
@@ -27,7 +27,6 @@ EVERY = 0.25
 LIST_EVERY = 1.0
 """Seconds between two looks for new ones, and for dead ones."""
 FULL_LIST_EVERY = 30.0
-DESTINATION = "local"
 BATCH = 512 * 1024
 
 
@@ -74,7 +73,6 @@ class Local:
         """Let go of all spools."""
         for reading in self._reading.values():
             reading.spool.lock.release()
-            reading.spool.close()
         self._reading.clear()
 
     def _list(self) -> None:
@@ -91,10 +89,10 @@ class Local:
             present.add(spool.directory)
             if spool.directory in self._done or spool.directory in self._reading:
                 continue
-            if DESTINATION in spool.destinations:
+            if LOCAL in spool.destinations:
                 stored = self._ingest.expected(self._account, spool.run, spool.writer)
                 # What is stored and not yet acknowledged is read again, for its count.
-                self._reading[spool.directory] = Reading(spool, min(stored, spool.acknowledged(DESTINATION)))
+                self._reading[spool.directory] = Reading(spool, min(stored, spool.acknowledged(LOCAL)))
             else:
                 self._done.add(spool.directory)
         self._done &= present
@@ -119,11 +117,11 @@ class Local:
         return True
 
     def _acknowledge(self, reading: Reading, body: bytes, stored: Stored) -> None:
-        before = reading.spool.acknowledged(DESTINATION)
+        before = reading.spool.acknowledged(LOCAL)
         if stored.offset > before:
             events = _lines(body[max(0, before - reading.offset) :])
             refused = min(len(stored.set_aside), events)
-            reading.spool.acknowledge(DESTINATION, stored.offset, events=events - refused, refused=refused)
+            reading.spool.acknowledge(LOCAL, stored.offset, events=events - refused, refused=refused)
 
     def _idle(self, reading: Reading) -> bool:
         """There was nothing to read: is the writer dead, and this the end? True when there may be more to read."""
@@ -144,13 +142,12 @@ class Local:
         return True
 
     def _finish(self, reading: Reading) -> None:
-        if reading.spool.acknowledged(DESTINATION) < reading.offset:
-            reading.spool.acknowledge(DESTINATION, reading.offset)
+        if reading.spool.acknowledged(LOCAL) < reading.offset:
+            reading.spool.acknowledge(LOCAL, reading.offset)
         settle(reading.spool)
         self._drop(reading)
 
     def _drop(self, reading: Reading) -> None:
-        reading.spool.close()
         del self._reading[reading.spool.directory]
         if reading.spool.directory.exists():
             self._done.add(reading.spool.directory)
