@@ -118,7 +118,7 @@ class API:
         return await self._store.read(read)
 
     async def series(self, request: Request, account: int) -> Response:
-        """GET /api/v1/runs/{run}/series: points of several metrics; `name` (repeated), `max_points`, `from`, `to` (steps)."""
+        """GET /api/v1/runs/{run}/series: points of metrics; `name` (repeated), `max_points`, steps `from`, `to`."""
         names = list(dict.fromkeys(request.query_params.getlist("name")))
         if len(names) > MOST_NAMES:
             raise Problem(400, f"at most {MOST_NAMES} names at once")

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loghook.server.answers import Problem, problem
 
-__all__ = ["POLICY", "Guard", "host_of"]
+__all__ = ["MOST_HEAD", "POLICY", "Guard", "host_of"]
 
 # Nothing is inline and nothing is evaluated, not by plotly.js either, as the pages use it (`ui/static/plot.js`).
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
@@ -32,6 +32,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+MOST_HEAD = 32 * 1024
+"""Bytes in the head of a request."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -45,8 +47,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         self._app = app
-        own = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
-        self._hosts = own | {host.lower() for host in hosts}
+        self._allowed = {host.lower() for host in hosts}
+        self._hosts = self._allowed | {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as ASGI says."""
@@ -61,7 +63,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        wrong = self._wrong(scope["method"], Headers(scope=scope))
+        wrong = self._wrong(scope["method"], Headers(scope=scope)) or _too_long(scope)
         if wrong is not None:
             await problem(wrong)(scope, receive, send_with_headers)
             return
@@ -95,8 +97,16 @@ class Guard:
             name = urlsplit(origin).netloc
         except ValueError:
             return False
-        # Behind a proxy the Host may be another than the browser sees; then the name is one that was allowed.
-        return name == headers.get("host") or (host_of(name) in self._hosts and host_of(name) != "localhost")
+        host = headers.get("host", "")
+        # A proxy may have put its own name for this server in the place of the one that the browser sees, which then
+        # is one that was allowed.
+        return name == host or (host_of(name) in self._allowed and host_of(name) != host_of(host))
+
+
+def _too_long(scope: Scope) -> Problem | None:
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    return Problem(431, f"the head of a request has at most {MOST_HEAD} bytes") if size > MOST_HEAD else None
 
 
 def host_of(netloc: str) -> str:

@@ -29,7 +29,7 @@ from loghook.server.local import Local
 from loghook.server.lock import HomeLock
 from loghook.server.pages import Pages
 from loghook.server.repeat import Repeat
-from loghook.server.security import Guard
+from loghook.server.security import MOST_HEAD, Guard
 from loghook.server.store import Store
 
 __all__ = ["DEFAULT_PORT", "Server", "serve"]
@@ -38,7 +38,6 @@ DEFAULT_PORT = 7707
 DELIVER_SECONDS = 30.0
 STOP_SECONDS = 2
 """Seconds that requests under way get when the server stops."""
-HEADER_BYTES = 32 * 1024
 SWITCH_INTERVAL = 0.0005
 
 logger = logging.getLogger("loghook.server")
@@ -71,7 +70,7 @@ class Server:
         self.home = Path(home)
         self._host = host
         self._port = port
-        self._hosts = {host, *hosts}
+        self._hosts = frozenset(hosts)
         self._tls: dict[str, Any] = {}
         if certfile is not None:
             self._tls = {"ssl_certfile": certfile, "ssl_keyfile": keyfile}
@@ -164,7 +163,7 @@ class Server:
             access_log=False,
             lifespan="off",
             server_header=False,
-            h11_max_incomplete_event_size=HEADER_BYTES,
+            h11_max_incomplete_event_size=MOST_HEAD,
             timeout_graceful_shutdown=STOP_SECONDS,
             **self._tls,
         )
@@ -208,9 +207,7 @@ def serve(
     stopped = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server = Server(
-            home, host, port, hosts=hosts, certfile=certfile, keyfile=keyfile, deliver=deliver
-        )
+        server = Server(home, host, port, hosts=hosts, certfile=certfile, keyfile=keyfile, deliver=deliver)
         with server:
             print(f"loghook server at {server.url}", flush=True)
             if not _is_loopback(host):

@@ -88,7 +88,16 @@ def test_set_aside(line: bytes, reason: str) -> None:
 
 def test_values() -> None:
     """Integers, booleans, NaN and infinities are points; nested names are joined; what is no number is none."""
-    metrics = {"a": 1, "b": True, "c": "NaN", "d": "-Infinity", "e": {"f": {"g": 2.5}}, "h": None, "i": "many", "j": [1]}
+    metrics = {
+        "a": 1,
+        "b": True,
+        "c": "NaN",
+        "d": "-Infinity",
+        "e": {"f": {"g": 2.5}},
+        "h": None,
+        "i": "many",
+        "j": [1],
+    }
     points = parse(one({"time": 1, "metrics": metrics})).points
     values = {name: found.values[0] for name, found in points.items()}
     assert isnan(values.pop("c"))
@@ -109,7 +118,7 @@ def test_step() -> None:
     [("INFO", 20), ("warning", 30), ("Level 15", 15), ("NOTICE", 25), ("MINE", 20), (35, 35), ("Level x", 20)],
 )
 def test_level(level: object, number: int) -> None:
-    """Standard names, those of `logging.getLevelName`, and integers have numbers; a name of one's own counts as INFO."""
+    """Standard names, those of `logging.getLevelName`, integers have numbers; a name of one's own counts as INFO."""
     assert level_number(level) == number
 
 

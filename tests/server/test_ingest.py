@@ -141,7 +141,9 @@ def test_bad_offset(client: Any, offset: str) -> None:
     assert client.post(b"{}\n", offset).status_code == 400
 
 
-@pytest.mark.parametrize(("run", "writer"), [("a b", "w"), ("x" * 129, "w"), ("r", "w" * 65), ("r", "ä"), ("r;--", "w")])
+@pytest.mark.parametrize(
+    ("run", "writer"), [("a b", "w"), ("x" * 129, "w"), ("r", "w" * 65), ("r", "ä"), ("r;--", "w")]
+)
 def test_bad_ids(client: Any, record: Record, run: str, writer: str) -> None:
     """Ids of other characters, or too long ones, are refused."""
     assert client.post([record()], run=run, writer=writer).status_code == 400
@@ -156,7 +158,13 @@ def test_gzip(client: Any, record: Record, body: Body) -> None:
 
 @pytest.mark.parametrize(
     "packed",
-    [b"no gzip", gzip.compress(b"x\n" * 999)[:-12], zlib.compress(b"x\n"), gzip.compress(b"") * 1000, gzip.compress(b"a\n") + b"z"],
+    [
+        b"no gzip",
+        gzip.compress(b"x\n" * 999)[:-12],
+        zlib.compress(b"x\n"),
+        gzip.compress(b"") * 1000,
+        gzip.compress(b"a\n") + b"z",
+    ],
 )
 def test_bad_gzip(client: Any, packed: bytes) -> None:
     """A body that is not whole gzip is refused."""
@@ -215,7 +223,8 @@ def test_missing_steps(client: Any, record: Record) -> None:
     """A metric without steps counts by itself, from one more than the largest step."""
     steps = [None, None, 5, None, 3, None]
     events = [
-        record(metrics={"m": float(index)}, **({} if step is None else {"step": step})) for index, step in enumerate(steps)
+        record(metrics={"m": float(index)}, **({} if step is None else {"step": step}))
+        for index, step in enumerate(steps)
     ]
     offset = client.send(events)
     client.send([record(metrics={"m": 6.0})], offset)
@@ -226,7 +235,8 @@ def test_missing_steps(client: Any, record: Record) -> None:
 def test_repeated_steps(client: Any, record: Record) -> None:
     """Points of one step are all kept, by time and then in the order in which they came."""
     events = [
-        record(time=time, metrics={"m": value}, step=5) for time, value in [(2.0, 1.0), (1.0, 2.0), (2.0, 3.0), (1.0, 4.0)]
+        record(time=time, metrics={"m": value}, step=5)
+        for time, value in [(2.0, 1.0), (1.0, 2.0), (2.0, 3.0), (1.0, 4.0)]
     ]
     client.send(events)
     assert [value for _, _, value in client.read("/runs/run/metrics/m")["points"]] == [2.0, 4.0, 1.0, 3.0]
@@ -250,7 +260,9 @@ def test_only_nan(client: Any, record: Record) -> None:
     assert total == {"name": "m", "count": 1, "last": "NaN", "min": None, "max": None}
 
 
-@pytest.mark.parametrize("name", ["MAP@k", "a b,c=1", "损失", "x/y/z", "a?b#c%d&e", "'; DROP TABLE runs; --", "__proto__", "."])
+@pytest.mark.parametrize(
+    "name", ["MAP@k", "a b,c=1", "损失", "x/y/z", "a?b#c%d&e", "'; DROP TABLE runs; --", "__proto__", "."]
+)
 def test_names(client: Any, record: Record, name: str) -> None:
     """A metric may have any name."""
     client.send([record(metrics={name: 1.0}, step=1)])

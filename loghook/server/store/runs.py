@@ -59,9 +59,7 @@ def seen(
         "UPDATE runs SET last_seen = max(last_seen, ?), started_at = min(started_at, ?) WHERE number = ?",
         (last, earliest, writer.run),
     )
-    connection.execute(
-        "UPDATE writers SET last_seen = max(last_seen, ?) WHERE number = ?", (last, writer.number)
-    )
+    connection.execute("UPDATE writers SET last_seen = max(last_seen, ?) WHERE number = ?", (last, writer.number))
 
 
 def apply(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:

@@ -81,8 +81,8 @@ def within(connection: sqlite3.Connection, metric: Totals, low: float, high: flo
     Call it within one transaction with the read of `metric`.
     """
     spans = sorted(_spans(connection, metric))
-    # Chunks overlap where steps did not ascend: the nearest neighbours lie in the chunk that ends last before `low`, and
-    # in the one that begins first behind `high`.
+    # Chunks overlap where steps did not ascend: the nearest neighbours lie in the chunk that ends last before `low`,
+    # and in the one that begins first behind `high`.
     before = max((span for span in spans if span[1][0] < low), key=lambda span: span[1], default=None)
     behind = next((span for span in spans if span[0][0] > high), None)
     chosen = [chunk for start, end, chunk in spans if end[0] >= low and start[0] <= high]

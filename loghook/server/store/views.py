@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -30,7 +31,10 @@ class Cursor:
     def read(cls, text: str) -> Cursor:
         """Return the cursor that `str` wrote. Raises ValueError."""
         started_at, _, number = text.partition("_")
-        return cls(float(started_at), int(number))
+        place = cls(float(started_at), int(number))
+        if str(place) != text or not isfinite(place.started_at) or place.number >= 2**63:
+            raise ValueError("not a cursor")
+        return place
 
 
 def run_number(connection: sqlite3.Connection, account: int, run: str) -> int | None:
