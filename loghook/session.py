@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,12 +11,13 @@ from loghook.errors import ConfigurationError
 from loghook.hooks import Hooks
 from loghook.run import Run
 from loghook.settings import main_script, resolve
-from loghook.voice import Voice
 
 __all__ = ["close", "current", "flush", "is_finished", "open_run", "stats"]
 
 _runs: dict[str, tuple[Run, Hooks]] = {}
 _EXPORTED = ("LOGHOOK_RUN_ID", "LOGHOOK_RUN_PARENT")
+_environment_before: dict[str, str] = {}
+_opening = [threading.RLock()]
 
 
 def open_run(
@@ -29,16 +31,28 @@ def open_run(
     `arguments` are settings by name. Raises ConfigurationError for mistakes in them; what is wrong in the environment
     or in files is said once and left out.
     """
+    with _opening[0]:
+        return _open_run(arguments, params, api_key_getter)
+
+
+def _open_run(
+    arguments: Mapping[str, Any],
+    params: Mapping[str, Any] | None,
+    api_key_getter: Callable[[], str | None] | None,
+) -> Run:
     wanted = str(arguments.get("name") or "")
     for name, (run, _) in _runs.items():
         if not wanted or wanted in (name, run.name):
             return run
     environ = {key: value for key, value in os.environ.items() if key not in _EXPORTED or not _runs}
-    voice = Voice(quiet=environ.get("LOGHOOK_QUIET", "").lower() in ("1", "true", "yes", "on"))
-    arguments = {**arguments, "url": _sound_url(arguments.get("url"), environ, voice)}
-    settings = resolve(arguments, environ, script=main_script(), warn=voice.say)
+    mistakes: list[str] = []
+    settings = resolve(arguments, environ, script=main_script(), warn=mistakes.append, checks={"url": _check_urls})
     run = Run(settings, params=params, api_key_getter=api_key_getter, environ=environ)
+    for mistake in mistakes:
+        run.voice.say(mistake)
     if not _runs:
+        _environment_before.clear()
+        _environment_before.update({name: os.environ[name] for name in _EXPORTED if name in os.environ})
         os.environ.update({name: environ[name] for name in _EXPORTED})
     hooks = Hooks(run)
     _runs[wanted] = (run, hooks)
@@ -47,32 +61,18 @@ def open_run(
     return run
 
 
-def _sound_url(given: Any, environ: dict[str, str], voice: Voice) -> str | None:
-    """Check the URLs that are given; a wrong one in the environment must not stop a program, so it is left out."""
-    if not given and not environ.get("LOGHOOK_URL"):
-        return None  # the usual case imports no transport
-    if given is not None:
-        mistakes = _url_mistakes(str(given))
-        if mistakes:
-            raise ConfigurationError(*mistakes)
-        return str(given)
-    mistakes = _url_mistakes(environ.get("LOGHOOK_URL", ""))
-    if mistakes:
-        voice.say(f"LOGHOOK_URL is left out, records stay on this machine: {'; '.join(mistakes)}")
-        environ["LOGHOOK_URL"] = ""
-    return None
-
-
-def _url_mistakes(urls: str) -> list[str]:
-    from loghook import transports
-
+def _check_urls(urls: str) -> None:
+    """Raise ConfigurationError, with every mistake, for URLs that no transport takes."""
     mistakes = []
     for url in filter(None, (part.strip() for part in urls.split(","))):
+        from loghook import transports  # heavy, and not needed where there is no URL
+
         try:
             transports.check(url)
         except ConfigurationError as error:
             mistakes.append(str(error))
-    return mistakes
+    if mistakes:
+        raise ConfigurationError(*mistakes)
 
 
 def current() -> Run | None:
@@ -96,6 +96,7 @@ def close(run: Run) -> None:
             if os.environ.get("LOGHOOK_RUN_ID") == run.id:
                 for variable in _EXPORTED:
                     os.environ.pop(variable, None)
+                os.environ.update(_environment_before)
 
 
 def flush(timeout: float | None = None) -> bool:
@@ -115,3 +116,12 @@ def stats() -> dict[str, Any]:
     """
     run = current()
     return run.stats() if run else {}
+
+
+def _forked() -> None:
+    """In a forked child: whoever held the lock is not here."""
+    _opening[0] = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

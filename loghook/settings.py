@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from loghook.errors import ConfigurationError
 
 __all__ = ["Settings", "documentation", "home_folder", "main_script", "parse_level", "parse_size", "resolve"]
 
+_LARGEST = 1 << 63
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -41,7 +43,10 @@ def parse_size(value: object) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmg]i?|)b?", str(value).strip().lower())
     if not found:
         raise ValueError("a size is a number of bytes, or like 512MB or 1GiB")
-    return int(float(found[1]) * _UNITS[found[2]])
+    size = float(found[1]) * _UNITS[found[2]]
+    if size >= _LARGEST:
+        raise ValueError("a size is less than 8 EiB")
+    return int(size)
 
 
 def _seconds(value: object) -> float:
@@ -51,6 +56,13 @@ def _seconds(value: object) -> float:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
         raise ValueError("a time is a number of seconds, 0 or more")
+    return seconds
+
+
+def _timeout(value: object) -> float:
+    seconds = _seconds(value)
+    if not seconds:
+        raise ValueError("a timeout is a number of seconds, more than 0")
     return seconds
 
 
@@ -64,7 +76,12 @@ def _flag(value: object) -> bool:
 
 
 def _path(value: object) -> Path:
-    return Path(os.path.expanduser(str(value)))
+    """Return an absolute path: a program may go to another folder later."""
+    path = os.path.expanduser(str(value))
+    try:
+        return Path(os.path.abspath(path))
+    except FileNotFoundError:  # the folder we are in was deleted
+        return Path(path)
 
 
 def _text(value: object) -> str:
@@ -97,7 +114,7 @@ class Settings:
     flush_interval: float = _setting(0.25, "seconds", _seconds, "How often new events are sent.")
     heartbeat_interval: float = _setting(10.0, "seconds", _seconds, "How often a run says that it lives.")
     shutdown_timeout: float = _setting(5.0, "seconds", _seconds, "How long the end of a program may wait for delivery.")
-    timeout: float = _setting(10.0, "seconds", _seconds, "How long one request may take to connect, and between bytes.")
+    timeout: float = _setting(10.0, "seconds", _timeout, "How long one request may take to connect, and between bytes.")
     spool_limit: int = _setting(1 << 30, "bytes", parse_size, "Most bytes of one process's spool on disk.")
     memory_limit: int = _setting(
         64 << 20, "bytes", parse_size, "Most bytes that wait in memory where the disk can't be used."
@@ -113,7 +130,7 @@ class Settings:
 def home_folder(environ: Mapping[str, str]) -> Path:
     """Return LOGHOOK_HOME, else ~/.loghook, else (a user without a home) a private folder among the temporary ones."""
     if environ.get("LOGHOOK_HOME"):
-        return Path(os.path.expanduser(environ["LOGHOOK_HOME"]))
+        return _path(environ["LOGHOOK_HOME"])
     home = os.path.expanduser("~")
     if home in ("~", "", "/nonexistent"):
         import tempfile
@@ -134,16 +151,18 @@ def resolve(
     *,
     script: Path | None = None,
     warn: Callable[[str], None],
+    checks: Mapping[str, Callable[[Any], None]] = MappingProxyType({}),
 ) -> Settings:
     """Return the settings in force.
 
     `arguments` are keyword arguments (None: not given); wrong ones and unknown names raise one ConfigurationError that
     names them all: that is the program's mistake and shows at once. A wrong value in the environment or in a file must
-    not stop a training: it is left out, and all of those are named in one call of `warn`.
+    not stop a training: it is left out, and all of those are named in one call of `warn`. `checks` raise ValueError for
+    settings, by name, that others judge; their words are told without the value, which may hold a password.
     """
     table = {entry.name: entry.metadata for entry in fields(Settings)}
     unknown = [f"there is no setting {name!r}, only {', '.join(table)}" for name in arguments if name not in table]
-    given, wrong = _parse({k: v for k, v in arguments.items() if v is not None and k in table}, table, "{}={!r}")
+    given, wrong = _parse({k: v for k, v in arguments.items() if v is not None and k in table}, table, "", checks)
     if unknown or wrong:
         raise ConfigurationError(*unknown, *wrong)
     home = given.get("home") or home_folder(environ)
@@ -151,10 +170,10 @@ def resolve(
     mistakes: list[str] = []
     folders: Iterable[Path] = (home, *([script.parent] if script else []))
     for file in (folder / "loghook.json" for folder in folders):
-        found, wrong = _parse(_read(file, table), table, f"{file}: {{}}={{!r}}")
+        found, wrong = _parse(_read(file, table), table, f"{file}: ", checks)
         values.update(found)
         mistakes += wrong
-    found, wrong = _parse(_from_environment(environ, table), table, "{}={!r}")
+    found, wrong = _parse(_from_environment(environ, table), table, "", checks)
     mistakes += wrong
     if mistakes:
         warn("left out: " + "; ".join(mistakes))
@@ -168,15 +187,27 @@ def _from_environment(environ: Mapping[str, str], table: Mapping[str, Any]) -> d
     return {variable: value for variable, value in values.items() if value}
 
 
-def _parse(values: Mapping[str, Any], table: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
+def _parse(
+    values: Mapping[str, Any],
+    table: Mapping[str, Any],
+    where: str,
+    checks: Mapping[str, Callable[[Any], None]],
+) -> tuple[dict[str, Any], list[str]]:
     parsed: dict[str, Any] = {}
     mistakes: list[str] = []
     for key, value in values.items():
         name = "level" if key.endswith("_LOG_LEVEL") else key.removeprefix("LOGHOOK_").lower()
         try:
-            parsed[name] = table[name]["parse"](value)
+            found = table[name]["parse"](value)
         except ValueError as error:
-            mistakes.append(f"{where.format(key, value)}: {error}")
+            mistakes.append(f"{where}{key}={value!r}: {error}")
+            continue
+        try:
+            if name in checks:
+                checks[name](found)
+            parsed[name] = found
+        except ValueError as error:
+            mistakes.append(f"{where}{key}: {error}")
     return parsed, mistakes
 
 
@@ -188,7 +219,7 @@ def _read(file: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         return {}
-    return {key: value for key, value in content.items() if key in table and key != "home"}
+    return {key: value for key, value in content.items() if key in table and key != "home" and value is not None}
 
 
 def documentation() -> list[tuple[str, str, str, str]]:
