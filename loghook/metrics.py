@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from decimal import Decimal
+from numbers import Complex, Real
 from typing import Any, NamedTuple
 
 __all__ = ["MAX_NAME", "Numbers", "number", "numbers"]
@@ -28,42 +29,63 @@ def number(value: object) -> int | float | str | None:
 
     Takes int, float, bool, Decimal, Fraction, and anything with ``item()`` or ``__float__`` that holds one real number.
     """
+    try:
+        found = _known(value)
+        if found is not None:
+            return found
+        item = getattr(value, "item", None)
+        plain: Any = item() if callable(item) else value
+        found = _known(plain)
+        if found is not None or not _is_real(plain):
+            return found
+        return _finite(float(plain))
+    except Exception:
+        return None  # whatever a foreign object raises means that it holds no single number
+
+
+def _known(value: object) -> int | float | str | None:
     if isinstance(value, float):
         return _finite(float(value))
     if isinstance(value, int):
         return int(value) if -_SAFE_INT <= value < _SAFE_INT else _finite(_to_float(value))
-    if isinstance(value, (str, bytes, complex)):
-        return None
     if isinstance(value, Decimal):
         return "NaN" if value.is_nan() else _finite(float(value))
-    try:
-        item = getattr(value, "item", None)
-        plain: Any = item() if callable(item) else value
-        if isinstance(plain, (int, float)):
-            return number(plain)
-        return None if isinstance(plain, complex) else _finite(float(plain))
-    except Exception:
-        return None  # whatever a foreign object raises means that it holds no single number
+    return None
+
+
+def _is_real(value: object) -> bool:
+    """Whether `float` may be asked: it would read text and bytes, and take a complex number's real part."""
+    if isinstance(value, Complex) and not isinstance(value, Real):
+        return False
+    return hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
 
 
 def numbers(metrics: Mapping[Any, object]) -> Numbers:
     """Return the numbers in `metrics` under flat names: nested mappings become "a/b"; of equal names the last wins."""
     found = Numbers({}, {})
-    _collect(metrics, "", found, 0)
+    _collect(metrics, "", found, ())
     return found
 
 
-def _collect(metrics: Mapping[Any, object], prefix: str, found: Numbers, depth: int) -> None:
+def _collect(metrics: Mapping[Any, object], prefix: str, found: Numbers, above: tuple[int, ...]) -> None:
+    above = (*above, id(metrics))
     for key, value in metrics.items():
-        name = prefix + (key if isinstance(key, str) else str(key))
-        if isinstance(value, Mapping) and depth < _MAX_DEPTH:
-            _collect(value, name + "/", found, depth + 1)
+        name = prefix + (key if isinstance(key, str) else _name(key))
+        if isinstance(value, Mapping) and len(above) <= _MAX_DEPTH and id(value) not in above:
+            _collect(value, name + "/", found, above)
             continue
         plain = number(value)
         if plain is None:
             found.rest[name] = value
         else:
             found.values[_short(name)] = plain
+
+
+def _name(key: object) -> str:
+    try:
+        return str(key)
+    except Exception:
+        return f"({type(key).__name__})"  # a foreign key's name can't be had, its value can
 
 
 def _short(name: str) -> str:
