@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from opcode import opname
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
@@ -72,7 +73,10 @@ class Hooks:
         self.finished = True
         status, reason = self._outcome()
         self.run.end(status, exception=self._exception, reason=reason)
-        self.run.close()
+        try:
+            self.run.close()
+        except KeyboardInterrupt:  # somebody can't wait for the delivery; the program itself had ended
+            self.run.close(0.0)
 
     def _outcome(self) -> tuple[str, str]:
         if self._interrupted:
@@ -119,19 +123,23 @@ class Hooks:
     # ---------------------------------------------------------------- exit codes
 
     def _on_exit(self, code: Any = None, /) -> NoReturn:
-        exit_ = SystemExit(code)
-        if self._active and threading.current_thread() is threading.main_thread():
-            self._exit = exit_
-        raise exit_
+        try:
+            self._before["exit"](code)
+        except SystemExit as exit_:
+            if self._active and threading.current_thread() is threading.main_thread():
+                self._exit = exit_
+            raise
+        raise SystemExit(code)  # whatever was there before us did not leave
 
     def _exit_code(self) -> int:
         """Return the code of the sys.exit() that ended the process, 0 if it was caught on its way or there was none.
 
-        An exception that reached the bottom of the stack has a traceback that begins with a frame nobody called.
+        An exception that reached the bottom of the stack has a traceback that begins with a frame nobody called, and
+        that frame did not get as far as its return.
         """
         exit_ = self._exit
         trace = exit_.__traceback__ if exit_ else None
-        if exit_ is None or trace is None or trace.tb_frame.f_back is not None:
+        if exit_ is None or trace is None or trace.tb_frame.f_back is not None or _returned(trace.tb_frame):
             return 0
         if exit_.code is None:
             return 0
@@ -153,7 +161,12 @@ class Hooks:
         if callable(before):
             before(number, frame)
             return
-        if self._active and first and self.run.is_owner:
+        if self._active and first and self.run.pid == os.getpid():  # a forked child just dies: its parent delivers
             self.finish()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+
+def _returned(frame: FrameType) -> bool:
+    """Whether a frame that is over ended by a return, and not by an exception."""
+    return opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN_")
