@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,21 +18,47 @@ __all__ = ["install", "uninstall"]
 _LEVELS = ("LOGHOOK_LOG_LEVEL", "POLYAXON_LOG_LEVEL")
 
 
+class _LastResort(logging.Handler):
+    """Prints what logging itself prints where no handler is, and would no longer print because ours is there."""
+
+    def __init__(self, ours: LogHookHandler) -> None:
+        super().__init__(logging.WARNING)
+        self._ours = ours
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Hand a record that no other handler gets to `logging.lastResort`."""
+        last = logging.lastResort
+        if last is None or record.levelno < last.level or self._has_others(logging.getLogger(record.name)):
+            return False
+        return bool(last.handle(record))
+
+    def _has_others(self, logger: logging.Logger | None) -> bool:
+        while logger is not None:
+            if any(handler is not self and handler is not self._ours for handler in logger.handlers):
+                return True
+            logger = logger.parent if logger.propagate else None
+        return False
+
+
 @dataclass
 class _Installation:
     handler: LogHookHandler
     logger: logging.Logger
     level: int
+    level_set: int
     last_resort: logging.Handler | None
 
     def keep(self) -> None:
         """Put the handler back after a foreign dictConfig, fileConfig or basicConfig(force=True) took it away."""
         if self.handler not in self.logger.handlers:
+            if self.last_resort:
+                self.logger.addHandler(self.last_resort)
             self.logger.addHandler(self.handler)
             self.handler.run.voice.say("the logging configuration was replaced; loghook's handler is back in its place")
 
 
 _installed: list[_Installation] = []
+_installing = [threading.RLock()]
 
 
 def install(
@@ -52,6 +79,17 @@ def install(
     The logger's level becomes the one that `level` or the environment asks for; without either it is only lowered to
     INFO if it was higher. Call it after `logging.basicConfig`, which does nothing once the root logger has a handler.
     """
+    with _installing[0]:
+        return _install(name, logger, params, api_key_getter, settings)
+
+
+def _install(
+    name: str | None,
+    logger: logging.Logger | str | None,
+    params: Mapping[str, Any] | None,
+    api_key_getter: Callable[[], str | None] | None,
+    settings: Mapping[str, Any],
+) -> Run:
     if _installed:
         run = _installed[0].handler.run
         if name and name != run.name:
@@ -62,16 +100,17 @@ def install(
     run = session.open_run({"name": name, **settings}, params=params, api_key_getter=api_key_getter)
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     handler = LogHookHandler(run.name)
-    last_resort = None if target.hasHandlers() else logging.lastResort
-    installation = _Installation(handler, target, target.level, last_resort)
-    if last_resort:  # without any handler logging prints warnings; with ours alone it would stop doing so
-        target.addHandler(last_resort)
+    last_resort = None if target.hasHandlers() else _LastResort(handler)
+    level = target.level
     if (
         settings.get("level") is not None
         or any(os.environ.get(variable) for variable in _LEVELS)
         or target.getEffectiveLevel() > run.settings.level
     ):
         target.setLevel(run.settings.level)
+    installation = _Installation(handler, target, level, target.level, last_resort)
+    if last_resort:
+        target.addHandler(last_resort)
     target.addHandler(handler)
     _installed.append(installation)
     run.chores.append(installation.keep)
@@ -80,14 +119,28 @@ def install(
 
 def uninstall() -> None:
     """Undo `install`: handler, level and hooks are as before; the run ends, delivered in the shutdown timeout."""
-    while _installed:
-        installation = _installed.pop()
-        run = installation.handler.run
-        if installation.keep in run.chores:
-            run.chores.remove(installation.keep)
-        installation.logger.removeHandler(installation.handler)
-        if installation.last_resort:
-            installation.logger.removeHandler(installation.last_resort)
+    with _installing[0]:
+        while _installed:
+            _undo(_installed.pop())
+
+
+def _undo(installation: _Installation) -> None:
+    run = installation.handler.run
+    if installation.keep in run.chores:
+        run.chores.remove(installation.keep)
+    installation.logger.removeHandler(installation.handler)
+    if installation.last_resort:
+        installation.logger.removeHandler(installation.last_resort)
+    if installation.logger.level == installation.level_set:  # else it is somebody else's by now
         installation.logger.setLevel(installation.level)
-        session.close(run)
-        installation.handler.close()
+    session.close(run)
+    installation.handler.close()
+
+
+def _forked() -> None:
+    """In a forked child: whoever held the lock is not here."""
+    _installing[0] = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
