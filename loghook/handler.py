@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -34,10 +35,10 @@ class LogHookHandler(logging.Handler):
         `name` is the run's, `api_key_getter` a function that returns the API key, `settings` those of the settings
         table. Raises ConfigurationError for an unknown setting or a wrong value.
         """
-        super().__init__()
-        self._event: Callable[[logging.LogRecord], bytes] | None = None
         run = session.open_run({"name": name, **settings}, api_key_getter=api_key_getter)
+        super().__init__()  # which lets logging call us at its shutdown, so only now
         self.run: Run = run
+        self._event: Callable[[logging.LogRecord], bytes] = run.formatter.event
         self.spool = run.spool
         self.setLevel(run.settings.level)
         self.setFormatter(run.formatter)
@@ -56,10 +57,17 @@ class LogHookHandler(logging.Handler):
             self._event = self._reworded
 
     def _reworded(self, record: logging.LogRecord) -> bytes:
+        """Return the event with the other formatter's text as its message; tracebacks have keys of their own."""
         assert self.formatter is not None
-        record = copy.copy(record)
-        record.msg, record.args = self.formatter.format(record), None
-        return self.run.formatter.event(record)
+        bare, reworded = copy.copy(record), copy.copy(record)
+        bare.exc_info = bare.exc_text = bare.stack_info = None
+        try:
+            reworded.msg, reworded.args = self.formatter.format(bare), None
+        except Exception as error:
+            name = type(self.formatter).__name__
+            self.run.voice.say(f"{name} can't format a record of logger {record.name!r} ({error!r})", about=name)
+            return self.run.formatter.event(record)
+        return self.run.formatter.event(reworded)
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit, without the lock that `logging.Handler` takes: appending to the spool needs none."""
@@ -74,10 +82,10 @@ class LogHookHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Make the event and put it into the spool. What loghook's own threads log is left out."""
-        if (record.thread or threading.get_ident()) in own_threads:
+        if (record.thread or threading.get_ident()) in own_threads and record.process in (None, os.getpid()):
             return
         try:
-            line = self._event(record)  # type: ignore[misc]
+            line = self._event(record)
             try:
                 self.spool.write(line)
             except ValueError:
