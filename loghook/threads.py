@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 
@@ -20,3 +21,12 @@ def barred() -> Iterator[None]:
         yield
     finally:
         own_threads.discard(threading.get_ident())
+
+
+def _forked() -> None:
+    """In a forked child: those threads are not here, and the system gives their identifiers to new ones."""
+    own_threads.intersection_update({threading.get_ident()})
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -30,11 +30,12 @@ class Voice:
         self._last[subject] = now
         line = " ".join(text.split())
         if not self.quiet and sys.stderr is not None:
-            with contextlib.suppress(OSError, ValueError):  # a closed or broken stderr must not matter
+            with contextlib.suppress(Exception):  # closed, broken, replaced by who knows what: it must not matter
                 sys.stderr.write(f"loghook: {line}\n".encode("ascii", "backslashreplace").decode())
                 sys.stderr.flush()
         logger = logging.getLogger("loghook")
         record = logger.makeRecord("loghook", level, "(loghook)", 0, line, (), None)
         for handler in logger.handlers:
             if level >= handler.level:
-                handler.handle(record)
+                with contextlib.suppress(Exception):  # somebody else's handler; stderr has the line already
+                    handler.handle(record)
