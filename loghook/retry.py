@@ -202,10 +202,8 @@ def _smaller(outcome: Refused, batch: Batch) -> int:
 
 
 def _wish(after: float | None) -> float | None:
-    """The platform's wish in seconds within bounds; None when it has none that can be kept."""
-    if after is None or math.isnan(after) or after <= 0:
-        return None
-    return min(after, LONGEST_WAIT)
+    """The platform's wish in seconds; None when it has none that can be kept."""
+    return None if after is None or math.isnan(after) or after <= 0 else after
 
 
 def _within(jitter: float) -> float:

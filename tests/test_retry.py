@@ -261,6 +261,16 @@ def test_one_bad_event_among_many_is_found_in_few_steps() -> None:
     assert len(sends) <= 25
 
 
+def test_the_search_narrows_with_each_delivery() -> None:
+    """When half of the suspects is delivered the other half is suspected, and half of that is sent next."""
+    retry, _ = Retry().after(Refused("bad"), TEN)
+    half = retry.trim(TEN)
+    assert half.count == 5
+    retry, _ = retry.after(Delivered(half.next), half)
+    assert retry.suspects == 5
+    assert retry.trim(TEN).count == 2
+
+
 def test_events_too_large_are_found_and_the_rest_arrives() -> None:
     """A platform that takes 100 kB gets everything but the one event that is larger."""
     events = [b'"' + b"x" * size + b'"\n' for size in [10, 90_000, 300_000, 500, *[3000] * 200]]

@@ -204,12 +204,11 @@ def test_a_trickling_answer_is_ended_by_the_deadline(server: AwkwardServer, answ
 
 def test_a_body_that_is_taken_slowly_is_ended_by_the_deadline(server: AwkwardServer) -> None:
     """A server that reads a kilobyte now and then does not hold the listener beyond the deadline."""
-    http = Http(Address.parse(server.url), timeout=1.0, deadline=0.5)
-    server.script(Answer(reading=0.05))
+    http = Http(Address.parse(server.url), timeout=10.0, deadline=0.5)
+    server.script(Answer(reading=0.01))
     began = time.monotonic()
-    said = trouble(http.request("POST", "/", body=os.urandom(20_000_000)))
-    assert "0.5 s" in said or "1 s" in said
-    assert time.monotonic() - began < 4
+    assert trouble(http.request("POST", "/", body=bytes(20_000_000))).endswith("not over after 0.5 s")
+    assert time.monotonic() - began < 5
     http.close()
 
 

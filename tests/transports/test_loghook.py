@@ -129,6 +129,13 @@ def test_a_200_without_a_sane_offset_delivers_nothing(content: Any) -> None:
     assert isinstance(told(200, content), TryLater)
 
 
+def test_true_is_no_offset() -> None:
+    """JSON's true does not pass for 1."""
+    first = Batch("run", "writer", 0, b"\n\n")
+    assert isinstance(outcome_of(Reply(200, {}, b'{"offset": true}'), first, "http://server", 0.0), TryLater)
+    assert outcome_of(Reply(200, {}, b'{"offset": 1}'), first, "http://server", 0.0) == Delivered(1)
+
+
 @pytest.mark.parametrize("status", [201, 202, 204, 206])
 def test_only_200_delivers(status: int) -> None:
     """Other statuses of success are not our server's."""
