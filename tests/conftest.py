@@ -72,7 +72,7 @@ def is_here(host: str) -> bool:
 sys.addaudithook(refuse_outside)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell's background job is started so, and child processes inherit it: tests that press Ctrl-C would wait in vain.
+    # A shell starts background jobs so, and children inherit it: tests that press Ctrl-C would wait in vain.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
