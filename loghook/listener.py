@@ -21,7 +21,7 @@ from loghook.retry import Advance, Decision, Retry, Rewind, SetAside, Wait
 from loghook.spool import WriterSpool, repair, run_writers, writers
 from loghook.spool.acks import Acks
 from loghook.spool.keeper import Wake
-from loghook.threads import barred
+from loghook.threads import barred, importing
 from loghook.transports.base import Batch, Transport, TryLater
 from loghook.voice import Voice
 
@@ -237,7 +237,8 @@ class Listener:
 
     def _step(self, delivery: Delivery) -> Decision | None:
         if self._transport is None:
-            self._transport = self.destination.open()
+            with importing():
+                self._transport = self.destination.open()
         decision = delivery.step(self._transport)
         if isinstance(decision, Wait):
             if delivery.asked_to_wait:
@@ -270,7 +271,7 @@ class Listener:
         candidates = writers(self._home) if self._everywhere else run_writers(self._home, run)
         known = {spool.directory for spool in self._adopted} | {self._own.source.directory}
         for spool in candidates:
-            if spool.directory not in known and wants(spool, self.destination.id) and claim(spool):
+            if spool.directory not in known and is_concern(spool, self.destination.id) and claim(spool):
                 self._adopted.append(spool)
         self._everywhere = False
 
@@ -302,6 +303,11 @@ def wants(spool: WriterSpool, destination: str) -> bool:
     return destination in spool.destinations and spool.acknowledged(destination) < spool.end()
 
 
+def is_concern(spool: WriterSpool, destination: str) -> bool:
+    """Whether a spool has something for `destination`, or was bound there and is only waiting to be deleted."""
+    return destination in spool.destinations and (wants(spool, destination) or spool.complete())
+
+
 def claim(spool: WriterSpool) -> bool:
     """Take a dead writer's spool for delivery and mend it; False if its writer, or somebody who delivers it, lives."""
     try:
@@ -315,10 +321,9 @@ def claim(spool: WriterSpool) -> bool:
 
 
 def settle(spool: WriterSpool) -> None:
-    """Let go of a dead writer's spool: delete it if every destination has all of it and nothing was refused."""
+    """Let go of a dead writer's spool, and delete it if nothing in it is needed any more."""
     try:
-        if spool.complete() and not (spool.directory / "refused.ndjson").exists():
+        if spool.complete():
             spool.remove()
     finally:
-        spool.close()
         spool.lock.release()

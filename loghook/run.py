@@ -16,6 +16,7 @@ from loghook.repository import git_commit
 from loghook.settings import Settings, main_script
 from loghook.spool import LOCAL, Limits, Log, Spool
 from loghook.spool.keeper import Keeper
+from loghook.threads import importing
 from loghook.voice import Voice
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Run:
         self.name = settings.name or _script_name()
         self.pid = os.getpid()
         self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
-        self.formatter = LogHookFormatter(settings.message_limit)
+        self.formatter = LogHookFormatter(message_limit=settings.message_limit)
         self.destinations = {destination_id(url): masked(url) for url in self._urls()} or {LOCAL: LOCAL}
         """Each destination's id and URL."""
         self.listeners: list[Listener] = []
@@ -87,7 +88,8 @@ class Run:
     # ---------------------------------------------------------------- the first event of a process
 
     def _opened(self, log: Log) -> None:
-        """Begin a new log: this process's first, or a forked child's."""
+        """Begin a new log: this process's first, or a forked child's. Only the owner speaks on the terminal."""
+        self.voice.quiet = self.settings.quiet or not self.is_owner
         log.put(encode({"time": time.time(), "event": "writer_started", "writer": self._process()}))
         if self.is_owner:
             started = {"name": self.name, **self._process(), "argv": masked_arguments(sys.argv)}
@@ -120,8 +122,9 @@ class Run:
 
     def _start_listeners(self, log: Log) -> None:
         """Make and start the listeners: on the keeper's thread, since importing what they need takes a while."""
-        from loghook.credentials import KeySource, key_files
-        from loghook.listener import Listener
+        with importing():
+            from loghook.credentials import KeySource, key_files
+            from loghook.listener import Listener
 
         for url in self._urls():
             keys = KeySource(self._getter, files=key_files(main_script(), self.settings.home), warn=self.voice.say)
@@ -167,7 +170,7 @@ class Run:
             log.drops.told(news)
 
     def _warn_of_odd_metrics(self) -> None:
-        odd, self.formatter.odd_metrics = self.formatter.odd_metrics, []
+        odd, self.formatter.odd_metrics = self.formatter.odd_metrics, set()
         new = sorted({name for name in odd if name not in self._told_of})
         if new:
             self._told_of.update(new)
@@ -196,7 +199,7 @@ class Run:
         event: dict[str, Any] = {"time": time.time(), "level": "INFO", "logger": "loghook", "message": ""}
         found = numbers({name: value})
         event.update({"metrics": found.values} if found.values else {"extra": {"metrics": found.rest}})
-        self.formatter.odd_metrics.extend(found.rest)
+        self.formatter.note_odd(found.rest)
         if step is not None:
             event["step"] = step
         self.spool.put(encode(event))
@@ -269,6 +272,8 @@ class Run:
         """Deliver, on this thread, what came after `close`: the last records of an interpreter that ends."""
         for listener in self.listeners:
             listener.drain(time.monotonic() + timeout)
+        if LOCAL not in self.destinations and self.spool.is_open:
+            self.spool.remove_if_delivered(list(self.destinations))
 
     def _say_what_stays(self, log: Log) -> None:
         for name, url in self.destinations.items():
@@ -291,8 +296,9 @@ def destination_id(url: str) -> str:
 
 def destination(url: str, keys: KeySource, timeout: float) -> Destination:
     """Return the destination at `url`; its transport is made, and checked, when it is opened."""
-    from loghook import transports
-    from loghook.listener import Destination
+    with importing():
+        from loghook import transports
+        from loghook.listener import Destination
 
     return Destination(destination_id(url), masked(url), keys, lambda: transports.open(url, keys, timeout=timeout))
 

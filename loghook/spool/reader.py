@@ -37,7 +37,6 @@ class LogReader:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._pieces: list[_Piece] = []
-        self._open: tuple[Path, int] | None = None
 
     def refresh(self) -> list[_Piece]:
         """Look at the directory again; return its segments in use, by offset."""
@@ -51,8 +50,9 @@ class LogReader:
                     continue
                 piece = _Piece(base, path)
             pieces.append(piece)
-        self._pieces = sorted(pieces, key=lambda piece: piece.base)
-        return self._pieces
+        pieces.sort(key=lambda piece: piece.base)
+        self._pieces = pieces
+        return pieces
 
     @property
     def first(self) -> int:
@@ -83,50 +83,37 @@ class LogReader:
             data = self._read_in(following, offset, max_bytes)
         return data
 
-    def close(self) -> None:
-        """Close the segment file that is open."""
-        if self._open:
-            os.close(self._open[1])
-            self._open = None
-
     def _find(self, offset: int) -> _Piece | None:
-        bases = [piece.base for piece in self._pieces]
-        if not bases or bases[0] > offset or offset >= bases[-1]:
-            bases = [piece.base for piece in self.refresh()]
-        if not bases:
+        pieces = self._pieces
+        if not pieces or pieces[0].base > offset or offset >= pieces[-1].base:
+            pieces = self.refresh()
+        if not pieces:
             return None
-        at = bisect_right(bases, offset) - 1
+        at = bisect_right([piece.base for piece in pieces], offset) - 1
         if at < 0:
-            raise LookupError(f"offset {offset} is gone: {self.directory} begins at {bases[0]}")
-        return self._pieces[at]
+            raise LookupError(f"offset {offset} is gone: {self.directory} begins at {pieces[0].base}")
+        return pieces[at]
 
     def _after(self, piece: _Piece) -> _Piece | None:
         later = [p for p in self.refresh() if p.base > piece.base]
         return later[0] if later else None
 
     def _read_in(self, piece: _Piece, offset: int, max_bytes: int) -> bytes:
-        fd = self._descriptor(piece.path)
-        if fd is None:
-            return b""
-        position = offset - piece.base + HEADER
-        size = max(max_bytes, 1)
-        while True:
-            raw = os.pread(fd, size, position)
-            lines = whole_lines(raw)
-            if lines or len(raw) < size or b"\0" in raw:
-                return lines
-            size = max(size * 2, _LOOK)  # a line longer than what was asked for
-
-    def _descriptor(self, path: Path) -> int | None:
-        if self._open and self._open[0] == path:
-            return self._open[1]
-        self.close()
+        """Read without keeping the file open: several threads read the same log, and files come and go."""
         try:
-            self._open = (path, os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)))
+            file = piece.path.open("rb", buffering=0)
         except FileNotFoundError:
-            self._pieces = [piece for piece in self._pieces if piece.path != path]
-            return None
-        return self._open[1]
+            self._pieces = [known for known in self._pieces if known.path != piece.path]
+            return b""
+        with file:
+            position = offset - piece.base + HEADER
+            size = max(max_bytes, 1)
+            while True:
+                raw = os.pread(file.fileno(), size, position)
+                lines = whole_lines(raw)
+                if lines or len(raw) < size or b"\0" in raw:
+                    return lines
+                size = max(size * 2, _LOOK)  # a line longer than what was asked for
 
 
 def _base_of(path: Path) -> int | None:
@@ -184,7 +171,9 @@ class WriterSpool:
         self.acks.move(destination, offset, events=events, refused=refused)
 
     def complete(self) -> bool:
-        """Whether every destination has everything that is there."""
+        """Whether every destination has everything that is there, and refused none of it: nothing here is needed."""
+        if (self.directory / "refused.ndjson").exists():
+            return False
         end = self.end()
         return all(self.acknowledged(destination) >= end for destination in self.destinations)
 
@@ -196,16 +185,11 @@ class WriterSpool:
         """Delete the whole directory: for a dead writer whose every event is delivered."""
         import shutil
 
-        self._log.close()
         shutil.rmtree(self.directory, ignore_errors=True)
         try:
             self.directory.parent.rmdir()
         except OSError:
             return  # the run has other writers
-
-    def close(self) -> None:
-        """Close the files that are open."""
-        self._log.close()
 
 
 def delete_acknowledged(log: LogReader, offset: int) -> list[Path]:

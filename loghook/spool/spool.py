@@ -70,6 +70,7 @@ class Spool:
             self._opened(log)
         winner = self._current.setdefault("log", log)
         if winner is not log:
+            log.close()
             log.discard()
         return winner
 
@@ -79,6 +80,13 @@ class Spool:
         current, self._current = self._current, {}
         for log in current.values():
             log.abandon()
+
+    def remove_if_delivered(self, destinations: list[str]) -> None:
+        """Close this process's log and delete it, if every one of `destinations` has all of it and refused nothing."""
+        log = self.log
+        if all(log.acks.get(name).offset >= log.end() for name in destinations) and not log.has_refused:
+            self.close()
+            log.discard()
 
     def close(self) -> None:
         """Close this process's log; an event put later opens a new one."""

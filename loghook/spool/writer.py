@@ -315,13 +315,19 @@ class Log:
         for segment in (self._segment, *self._spares, *self._left):
             segment.close()
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether a destination refused an event, which is kept in the directory."""
+        return self.directory is not None and (self.directory / "refused.ndjson").exists()
+
     def discard(self) -> None:
-        """Delete a log that another thread's won against, before anything was put into it that counts."""
+        """Delete a closed log: nothing in it is needed any more."""
         import shutil
 
-        self.close()
         if self.directory:
             shutil.rmtree(self.directory, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the run has other writers
+                self.directory.parent.rmdir()
 
     def close(self) -> None:
         """Give the log up: unmap it, and let anybody deliver what is left."""
@@ -333,8 +339,6 @@ class Log:
         self._spares.clear()
         for left in (*self._left, segment):
             left.close()
-        if self.reader:
-            self.reader.close()
         if self.lock:
             self.lock.release()
 
