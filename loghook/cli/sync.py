@@ -70,13 +70,16 @@ def opener(home: Path) -> Callable[[str, str], Destination]:
 @contextlib.contextmanager
 def bar(shown: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, of bytes; yields what moves it: `progress(done, total)`."""
+    update: Callable[[int], None] | None = None
+    position = 0
     with contextlib.ExitStack() as stack:
-        bars: list[click._termui_impl.ProgressBar[int]] = []
 
         def progress(done: int, total: int) -> None:
-            if shown and total and not bars:
-                bars.append(stack.enter_context(click.progressbar(length=total, label="delivering", file=sys.stderr)))
-            for each in bars:
-                each.update(done - each.pos)
+            nonlocal update, position
+            if shown and total and update is None:
+                update = stack.enter_context(click.progressbar(length=total, label="delivering", file=sys.stderr)).update
+            if update is not None:
+                update(done - position)
+                position = done
 
         yield progress
