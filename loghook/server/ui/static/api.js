@@ -14,18 +14,17 @@ export class Failure extends Error {
 }
 
 // The JSON at an API path. `query` maps names to a value or a list of values; empty ones are left out.
-export async function get(path, query = {}, signal = undefined) {
+export async function get(path, query = {}) {
   const url = new URL("api/v1/" + path, ROOT);
   for (const [name, value] of Object.entries(query)) {
     for (const one of Array.isArray(value) ? value : [value]) {
       if (one !== "" && one !== null && one !== undefined) url.searchParams.append(name, one);
     }
   }
-  const limit = AbortSignal.timeout(PATIENCE_MS);
   const response = await fetch(url, {
     headers: { Accept: "application/json" },
     credentials: "same-origin",
-    signal: signal ? AbortSignal.any([signal, limit]) : limit,
+    signal: AbortSignal.timeout(PATIENCE_MS),
   });
   if (response.status === 401) {
     signIn();

@@ -15,7 +15,7 @@ export class Card {
     this.visible = false;
     this.lively = false;
     this.value = h("b", { class: "value" });
-    this.thin = h("span", { class: "thin", title: "Points shown; every peak is kept" });
+    this.thin = h("span", { class: "thin" });
     this.body = h("div", { class: "chart" });
     this.element = h(
       "article",
@@ -45,6 +45,7 @@ export class Card {
     this.count = count;
     if (points.length) say(this.value, format.number(points.at(-1)[2]));
     const shown = points.length < count;
+    this.thin.title = shown ? "Points shown; every peak is kept" : "";
     say(this.thin, shown ? `${points.length.toLocaleString("en")} of ${count.toLocaleString("en")}` : "");
     return this.draw(view);
   }

@@ -7,7 +7,7 @@ const MANY = 12;
 
 // Fills `pane` anew from `run`; returns at once when nothing it shows has changed.
 export function details(pane, run) {
-  const key = JSON.stringify([run.params, run.writers, run.dropped, run.status, run.ended_at, run.git, run.argv, run.counts]);
+  const key = JSON.stringify([run.params, run.writers, run.dropped, run.status, run.ended_at, run.git, run.argv, run.counts, run.set_aside]);
   if (pane.dataset.key === key) return;
   pane.dataset.key = key;
   const search = pane.querySelector("input");
@@ -38,6 +38,8 @@ function facts(run) {
 
 function lost(run) {
   const reasons = Object.entries(run.dropped || {}).filter(([, many]) => many);
+  if (run.missing_bytes) reasons.push(["bytes of the log that never came", run.missing_bytes]);
+  if (run.set_aside) reasons.push(["lines that could not be stored", run.set_aside]);
   if (!reasons.length) return null;
   const list = h("ul", {}, ...reasons.map(([reason, many]) => h("li", {}, `${format.number(many)}: ${reason}`)));
   return section("Not delivered", list);

@@ -4,7 +4,7 @@ import { byId, say, settle } from "./dom.js";
 import * as format from "./format.js";
 import { clear, draw, fromLocal, plotly, theme } from "./plot.js";
 import { preview } from "./preview.js";
-import { shape } from "./series.js";
+import { shape, UNITS } from "./series.js";
 
 const POINTS = 2000;
 
@@ -77,14 +77,15 @@ export class Large {
   async draw() {
     if (!this.points || this.name === null) return;
     const view = { ...this.charts.view, colour: this.charts.colourOf(this.name), theme: theme(), large: true };
-    const data = shape(this.points, view.mode, view.start);
+    const data = shape(this.points, view.mode, view.start, this.range ? this.unit : "");
+    this.unit = data.unit;
     const key = `${this.fresh} ${view.mode} ${view.log}`;
     if (key !== this.key) this.range = null;
     this.key = key;
     const drawn = await draw(this.plot, data, { ...view, key });
     if (this.name === null) return;
     if (!drawn) return this.#plain(data, view);
-    if (!this.listening) this.plot.on("plotly_relayout", (change) => this.#zoomed(change, data.unit));
+    if (!this.listening) this.plot.on("plotly_relayout", (change) => this.#zoomed(change));
     this.listening = true;
   }
 
@@ -93,7 +94,7 @@ export class Large {
     this.plot.replaceChildren(preview(data, { ...view, width, height }));
   }
 
-  // Asks for the detail of what was zoomed into, in steps or in seconds since the epoch.
+  // Asks for the detail of what was zoomed into.
   #zoomed(change) {
     const full = this.plot._fullLayout;
     if (change["xaxis.autorange"] || (full && full.xaxis.autorange)) this.range = null;
@@ -103,12 +104,17 @@ export class Large {
     this.detail();
   }
 
-  #span([from, to]) {
+  // The steps in view, and one more point's on either side: the server knows parts by steps.
+  #span(range) {
     const { mode, start } = this.charts.view;
-    if (mode === "step") return { x: "step", from, to };
-    if (mode === "wall") return { x: "time", from: fromLocal(from) / 1000, to: fromLocal(to) / 1000 };
-    const size = { s: 1, min: 60, h: 3600, d: 86400 }[shape(this.points, mode, start).unit];
-    return { x: "time", from: start + from * size, to: start + to * size };
+    if (mode === "step") return { from: range[0], to: range[1] };
+    const size = UNITS[this.unit] ?? 1;
+    const [from, to] = mode === "wall" ? range.map((text) => fromLocal(text) / 1000) : range.map((x) => start + x * size);
+    const first = this.points.findIndex(([, time]) => time >= from);
+    const last = this.points.findLastIndex(([, time]) => time <= to);
+    if (first < 0 || last < 0) return null;
+    const step = (i) => this.points[Math.min(Math.max(i, 0), this.points.length - 1)][0];
+    return { from: step(Math.min(first, last) - 1), to: step(Math.max(first, last) + 1) };
   }
 
   async whole() {

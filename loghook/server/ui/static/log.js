@@ -1,4 +1,8 @@
 // The log: a window of at most LINES records over any number of them, moved by scrolling, kept at the end while followed.
+//
+// The server answers {logs, next, first}: it has looked at every record from `first` up to `next`, and found `logs`. With
+// a filter that may be few or none, so the way on is by these two numbers and never by how many were found. A `first` of
+// null says that there is nothing before. Records are numbered from 1 without a gap.
 
 import { h, say } from "./dom.js";
 import { line, toggle } from "./line.js";
@@ -8,13 +12,15 @@ const PAGE = 300;
 const NEAR = 400;
 
 export class Log {
-  // `fetch(query)` answers a page of the log; `changed({follow, empty, last})` hears what there is to say about it.
-  constructor(pane, fetch, changed, only) {
+  // `fetch(query)` answers a page; `total()` is the number of records; `changed({follow, empty, searching, last})` hears
+  // what there is to say; `only(logger)` narrows the log to one logger.
+  constructor(pane, { fetch, total, changed, only }) {
     this.pane = pane;
     this.list = h("div", { class: "records" });
     this.note = h("p", { class: "note", role: "status" }, "Loading the log\u2026");
     pane.replaceChildren(this.note, this.list);
     this.fetch = fetch;
+    this.total = total;
     this.changed = changed;
     this.only = only;
     this.follow = true;
@@ -25,7 +31,7 @@ export class Log {
     pane.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     pane.addEventListener("click", (event) => this.#clicked(event));
     pane.addEventListener("keydown", (event) => this.#key(event));
-    new ResizeObserver(() => this.follow && this.#bottom()).observe(pane);
+    new ResizeObserver(() => this.#resized()).observe(pane);
   }
 
   #clear() {
@@ -45,6 +51,7 @@ export class Log {
     try {
       const page = await this.fetch({ limit: PAGE });
       if (turn !== this.turn) return;
+      this.loading = false;
       this.#fresh(page, true);
     } finally {
       if (turn === this.turn) this.loading = false;
@@ -54,13 +61,31 @@ export class Log {
 
   #fresh(page, atEnd) {
     this.list.replaceChildren(...this.#lines(page.logs));
-    this.first = page.logs.length < PAGE && atEnd ? null : page.first;
-    this.next = page.next ?? 0;
+    this.first = page.first;
+    this.next = page.next;
     this.atEnd = atEnd;
     this.#setFollow(atEnd);
     if (atEnd) this.#bottom();
     else this.#scrollTo(0);
     this.#tell(page.logs);
+    this.#fill();
+  }
+
+  // A filter may have found too little to scroll: looks further back until it is enough, or all has been looked at.
+  async #fill() {
+    const turn = this.turn;
+    try {
+      while (turn === this.turn && !this.loading && this.#unfilled()) await this.#older();
+    } catch {
+      this.loading = false; // the poll says that the server does not answer, and #fill is called again
+    }
+  }
+
+  #unfilled = () => this.first !== null && this.pane.clientHeight > 0 && this.list.offsetHeight < 1.5 * this.pane.clientHeight;
+
+  #resized() {
+    if (this.follow) this.#bottom();
+    this.#fill();
   }
 
   // Goes to the very first record.
@@ -68,10 +93,7 @@ export class Log {
     const turn = ++this.turn;
     this.loading = false;
     const page = await this.fetch({ after: 0, limit: PAGE });
-    if (turn !== this.turn) return;
-    this.#fresh({ ...page, first: null }, false);
-    this.first = null;
-    if (page.logs.length < PAGE) this.atEnd = true;
+    if (turn === this.turn) this.#fresh({ ...page, first: null }, false);
   }
 
   // Follows the end again.
@@ -89,8 +111,9 @@ export class Log {
   // Brings what is new; the poll calls it.
   async poll() {
     if (this.next === null) return this.loading ? undefined : this.reset();
-    if (!this.atEnd || this.loading) return undefined;
-    return this.#newer();
+    if (this.loading) return undefined;
+    if (this.#unfilled()) return this.#fill();
+    return this.atEnd || this.follow || this.#distance() < NEAR ? this.#newer() : undefined;
   }
 
   async #newer() {
@@ -99,17 +122,19 @@ export class Log {
     try {
       const page = await this.fetch({ after: this.next, limit: PAGE });
       if (turn !== this.turn) return;
-      if (page.logs.length === PAGE && this.follow && this.atEnd) {
+      if (page.logs.length === PAGE && this.follow) {
         this.loading = false;
         await this.reset();
         return;
       }
-      this.next = page.next ?? this.next;
-      this.atEnd = page.logs.length < PAGE;
+      this.next = page.next;
+      this.atEnd = page.next >= this.total();
       this.#append(page.logs);
     } finally {
       if (turn === this.turn) this.loading = false;
     }
+    // A scroll while this was on its way was let go by.
+    this.#look();
   }
 
   #append(rows) {
@@ -144,11 +169,15 @@ export class Log {
       const height = this.pane.scrollHeight;
       this.list.prepend(...this.#lines(page.logs));
       this.#scrollTo(this.pane.scrollTop + this.pane.scrollHeight - height);
-      this.first = page.logs.length < PAGE ? null : page.first;
+      this.first = page.first;
       this.#trimBottom();
+      if (this.follow) this.#bottom();
+      this.#tell([]);
     } finally {
       if (turn === this.turn) this.loading = false;
     }
+    // A scroll while this was on its way was let go by.
+    this.#look();
   }
 
   #trimBottom() {
@@ -167,7 +196,7 @@ export class Log {
   #tell(rows) {
     const empty = this.list.childElementCount === 0;
     this.note.hidden = !empty;
-    this.changed({ empty, follow: this.follow, last: rows.at(-1) });
+    this.changed({ empty, searching: this.first !== null, follow: this.follow, last: rows.at(-1) });
   }
 
   hush(text) {
@@ -189,7 +218,7 @@ export class Log {
   #setFollow(follow) {
     if (this.follow === follow) return;
     this.follow = follow;
-    this.changed({ follow, empty: this.list.childElementCount === 0 });
+    this.#tell([]);
   }
 
   #scrolled() {
@@ -197,9 +226,14 @@ export class Log {
     this.top = this.pane.scrollTop;
     if (up && this.#distance() > 2) this.#setFollow(false);
     else if (!up && this.#distance() < 24 && this.atEnd) this.#setFollow(true);
-    if (this.loading) return;
+    this.#look();
+  }
+
+  // Loads what the reader has come near to.
+  #look() {
+    if (this.loading || !this.pane.clientHeight) return;
     if (this.top < NEAR && this.first !== null && !this.follow) this.#older().catch(() => this.#retryable());
-    else if (!this.atEnd && this.#distance() < NEAR) this.#newer().catch(() => this.#retryable());
+    else if (!this.atEnd && this.next !== null && this.#distance() < NEAR) this.#newer().catch(() => this.#retryable());
   }
 
   // The poll's own failure tells of the lost connection; the next scroll asks again.

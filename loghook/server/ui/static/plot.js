@@ -114,6 +114,7 @@ function layout(element, data, view) {
     font: { family: theme.font, color: theme.muted },
     showlegend: false,
     hovermode: "x",
+    hoverdistance: -1,
     hoverlabel: { bgcolor: theme.surface, bordercolor: theme.rule, font: { color: theme.text, size: 12 } },
     dragmode: "zoom",
     uirevision: view.key,

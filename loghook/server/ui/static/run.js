@@ -12,6 +12,7 @@ import { Log } from "./log.js";
 import { plotly } from "./plot.js";
 
 const DEFAULTS = { tab: "charts", level: "", logger: "", q: "", metric: "", x: "step", log: "", chart: "" };
+const QUIET = "Nothing has been logged yet.";
 const TABLE_EVERY = 10;
 
 const id = decodeURIComponent(location.pathname.slice(ROOT.pathname.length).replace(/^runs\//, "").replace(/\/$/, ""));
@@ -19,7 +20,7 @@ const path = `runs/${encodeURIComponent(id)}`;
 const state = address.read(DEFAULTS);
 const head = new Head();
 let run = null;
-let points = -1;
+let points = "";
 let skew = 0;
 let ticks = 0;
 let slow = 0;
@@ -40,17 +41,17 @@ const large = new Large(
   async (name, most, range) => (await series([name], most, range))[name] || { points: [], count: 0 },
   (name) => change({ chart: name || "" }),
 );
-const log = new Log(
-  byId("lines"),
-  (query) => get(`${path}/logs`, { ...query, level: state.level, logger: state.logger, q: state.q }),
-  ({ follow, empty, last }) => {
+const log = new Log(byId("lines"), {
+  fetch: (query) => get(`${path}/logs`, { ...query, level: state.level, logger: state.logger, q: state.q }),
+  total: () => (run && run.counts ? run.counts.logs : 0),
+  changed: ({ follow, empty, searching, last }) => {
     byId("resume").hidden = follow;
     byId("follow").setAttribute("aria-pressed", String(follow));
     if (last) head.line(last);
-    if (empty) log.hush(filtered() ? "No record passes this filter." : "Nothing has been logged yet.");
+    if (empty) log.hush(searching ? "Looking further back\u2026" : filtered() ? "No record passes this filter." : QUIET);
   },
-  (logger) => panel.logger(logger),
-);
+  only: (logger) => panel.logger(logger),
+});
 const filtered = () => state.level || state.logger || state.q;
 
 const panel = controls(state, {
@@ -83,8 +84,8 @@ function late() {
 
 // Asks for the table of metrics only when there is something new, and rarely where it is long.
 async function metrics() {
-  const many = run.counts ? run.counts.metrics : null;
-  const fresh = many === null || many !== points;
+  const many = run.counts ? `${run.counts.logs} ${run.counts.metrics}` : "";
+  const fresh = many !== points;
   const due = slow < TABLE_EVERY || ticks++ % Math.min(slow, 30) === 0;
   if (fresh && due) {
     const began = performance.now();
@@ -93,8 +94,8 @@ async function metrics() {
     charts.update(table);
     head.metrics(table);
   }
-  if (fresh || points < 0) await charts.refresh(!due);
-  if (due && many !== null) points = many;
+  if (fresh) await charts.refresh(!due);
+  if (due) points = many;
   await large.poll();
   if (state.chart && large.name === null && charts.metrics.has(state.chart)) large.open(state.chart);
 }

@@ -2,13 +2,15 @@
 
 import { clock, number } from "./format.js";
 
-const UNITS = [["s", 1], ["min", 60], ["h", 3600], ["d", 86400]];
+// Units of relative time in seconds.
+export const UNITS = { s: 1, min: 60, h: 3600, d: 86400 };
 const ODD = { NaN: "nan", Infinity: "up", "-Infinity": "down" };
 
 // {x, y, label, odd: [{x, kind, label}], unit}: x by `mode` (step, relative, wall), in ascending order; y is null, a gap,
-// where the value is no number, and `odd` holds those points. Relative time is in `unit`, wall time in milliseconds.
-export function shape(points, mode, start) {
-  const [unit, seconds] = mode === "relative" ? unitFor(points, start) : ["", 1];
+// where the value is no number, and `odd` holds those points. Relative time is in `unit`, as given or as fits best, wall
+// time in milliseconds.
+export function shape(points, mode, start, given = "") {
+  const [unit, seconds] = mode === "relative" ? unitFor(points, start, given) : ["", 1];
   const place = {
     step: ([step], i) => (typeof step === "number" ? step : i),
     relative: ([, time]) => (time - start) / seconds,
@@ -30,9 +32,10 @@ export function shape(points, mode, start) {
 
 const label = ([step, time]) => (typeof step === "number" ? `step ${number(step)}, ${clock(time)}` : clock(time));
 
-function unitFor(points, start) {
+function unitFor(points, start, given) {
+  if (given) return [given, UNITS[given]];
   const span = points.reduce((most, [, time]) => Math.max(most, time - start), 0);
-  return UNITS.findLast(([, size]) => span >= 2 * size) || UNITS[0];
+  return Object.entries(UNITS).findLast(([, size]) => span >= 2 * size) || ["s", 1];
 }
 
 // About `wanted` round numbers from `low` to `high`; on a log axis, powers of ten.
