@@ -40,7 +40,7 @@ def sync(patience: float, home: Path | None, as_json: bool) -> None:
     from loghook.sync import sync
 
     folder = console.home_folder(home)
-    with bar(sys.stderr.isatty()) as progress:
+    with progress_bar(sys.stderr.isatty()) as progress:
         done = sync(folder, opener(folder), patience=patience, progress=progress)
     if as_json:
         console.print_json({"delivered": done.delivered, "refused": done.refused, "left": done.left})
@@ -68,7 +68,7 @@ def opener(home: Path) -> Callable[[str, str], Destination]:
 
 
 @contextlib.contextmanager
-def bar(shown: bool) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(shown: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, of bytes; yields what moves it: `progress(done, total)`."""
     update: Callable[[int], None] | None = None
     position = 0
@@ -77,7 +77,8 @@ def bar(shown: bool) -> Iterator[Callable[[int, int], None]]:
         def progress(done: int, total: int) -> None:
             nonlocal update, position
             if shown and total and update is None:
-                update = stack.enter_context(click.progressbar(length=total, label="delivering", file=sys.stderr)).update
+                bar = click.progressbar(length=total, label="delivering", file=sys.stderr)
+                update = stack.enter_context(bar).update
             if update is not None:
                 update(done - position)
                 position = done
