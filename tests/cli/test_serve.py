@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from loghook.testing import FakeLoghookServer
+
 from .conftest import COMMAND, Command, browse
 
 CORE = ("loghook", "click", "orjson", "pythonjsonlogger", "typing_extensions")
@@ -56,6 +58,21 @@ def test_a_second_server_on_one_home_refuses(loghook: Command) -> None:
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert os.environ["LOGHOOK_HOME"] in line
+
+
+def test_serve_delivers_what_ended_programs_left_for_other_platforms() -> None:
+    """While `loghook serve` runs, spools of ended programs go to the platforms that those had, as with sync."""
+    with FakeLoghookServer() as platform:
+        elsewhere = {**os.environ, "LOGHOOK_URL": platform.url, "LOGHOOK_QUIET": "1"}
+        code = "import logging, loghook; loghook.install('left', shutdown_timeout=0); logging.info('for elsewhere')"
+        subprocess.run([sys.executable, "-c", code], env=elsewhere, check=True, timeout=30)
+        with_key = {**os.environ, "LOGHOOK_API_KEY": platform.key}
+        with subprocess.Popen([COMMAND, "serve", "--port", "0"], stdout=subprocess.PIPE, env=with_key) as server:
+            arrived = platform.platform.wait(platform.platform.records, 20)
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=20)
+        assert arrived
+        assert [event["message"] for event in platform.platform.records()] == ["for elsewhere"]
 
 
 def test_a_keyfile_alone_is_wrong_usage(loghook: Command, tmp_path: Path) -> None:
