@@ -28,10 +28,11 @@ after `repair` has turned torn lines into filler of the same length.
 
 from loghook.spool.acks import Acknowledged
 from loghook.spool.layout import LOCAL, check_id
+from loghook.spool.limits import Limits
 from loghook.spool.reader import WriterSpool, run_writers, writers
 from loghook.spool.repair import repair
 from loghook.spool.spool import Spool
-from loghook.spool.writer import Limits, Log
+from loghook.spool.writer import Log
 
 __all__ = [
     "LOCAL",

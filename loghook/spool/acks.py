@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from pathlib import Path
@@ -32,32 +31,45 @@ class Acks:
     def __init__(self, directory: Path | None) -> None:
         self.directory = directory
         self._known: dict[str, Acknowledged] = {}
+        self._unsaved: dict[str, Acknowledged] = {}
 
     def get(self, destination: str) -> Acknowledged:
         """Return what `destination` has acknowledged, freshly read."""
-        known = self._known.get(destination, Acknowledged())
-        if self.directory is None:
-            return known
-        try:
-            found = _LINE.fullmatch((self.directory / f"{destination}.ack").read_bytes())
-        except OSError:
-            found = None
-        if found:
-            known = Acknowledged(int(found[1]), int(found[2]), int(found[3]))
-        self._known[destination] = known
-        return known
+        if unsaved := self._unsaved.get(destination):
+            return unsaved
+        if self.directory is not None:
+            try:
+                found = _LINE.fullmatch((self.directory / f"{destination}.ack").read_bytes())
+            except OSError:
+                found = None
+            if found:
+                known = Acknowledged(int(found[1]), int(found[2]), int(found[3]))
+                self._known[destination] = known
+                return known
+        return self._known.get(destination, Acknowledged())
 
     def move(self, destination: str, offset: int, *, events: int, refused: int = 0) -> Acknowledged:
-        """Move `destination` to `offset`; `events` more are delivered there, `refused` more will never be."""
+        """Move `destination` to `offset`; `events` more are delivered there, `refused` more will never be.
+
+        Where the disk can't be written the number in memory serves, until the next move can be.
+        """
         known = self.get(destination)
         moved = Acknowledged(offset, known.events + events, known.refused + refused)
-        self._known[destination] = moved
-        if self.directory is not None:
-            line = b"%d %d %d" % moved
-            with contextlib.suppress(OSError):  # no disk: the number in memory serves while the process lives
-                fd = os.open(self.directory / f"{destination}.ack", os.O_WRONLY | os.O_CREAT, 0o600)
-                try:
-                    os.pwrite(fd, line.ljust(_WIDTH - 1) + b"\n", 0)
-                finally:
-                    os.close(fd)
+        self._unsaved[destination] = moved
+        if self._save(destination, moved):
+            self._known[destination] = moved
+            self._unsaved.pop(destination, None)
         return moved
+
+    def _save(self, destination: str, moved: Acknowledged) -> bool:
+        if self.directory is None:
+            return False
+        try:
+            fd = os.open(self.directory / f"{destination}.ack", os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.pwrite(fd, (b"%d %d %d" % moved).ljust(_WIDTH - 1) + b"\n", 0)
+            finally:
+                os.close(fd)
+        except OSError:
+            return False
+        return True

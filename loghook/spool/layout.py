@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ __all__ = [
     "LOCAL",
     "Lock",
     "check_id",
+    "delete",
     "filesystem",
     "is_unsafe",
     "read_meta",
@@ -36,6 +38,8 @@ FORMAT = 1
 
 LOCAL = "local"
 """The destination that belongs to the server on the same machine, which reads spools by itself."""
+
+_PATIENCE = (0.0, 0.0, 0.0005, 0.001, 0.002, 0.002, 0.0)
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _NETWORK = "nfs nfs4 cifs smb3 smbfs ncpfs 9p afs ceph lustre gpfs beegfs glusterfs vboxsf drvfs virtiofs"
@@ -59,6 +63,16 @@ def writer_directory(home: Path, run: str, writer: str) -> Path:
     return spool_root(home) / check_id(run) / check_id(writer)
 
 
+def delete(directory: Path) -> None:
+    """Delete a writer's folder: for readers it is gone at once and as a whole, even if this is cut short."""
+    import shutil
+
+    gone = directory.with_name(f".{directory.name}.gone")
+    with contextlib.suppress(OSError):
+        directory = directory.rename(gone)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 class Lock:
     """A lock file held while a process lives; the kernel gives it back whatever way the process dies."""
 
@@ -67,11 +81,16 @@ class Lock:
         self._fd: int | None = None
 
     def take(self) -> bool:
-        """Try to take the lock, without waiting; True if it is ours now."""
+        """Try to take the lock; True if it is ours now. Raises OSError when there is no folder for it.
+
+        Whoever asks `held` holds it for an instant, so a refusal is asked again for a few milliseconds.
+        """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if _try(fd, exclusive=True):
-            self._fd = fd
-            return True
+        for pause in _PATIENCE:
+            if _try(fd, exclusive=True):
+                self._fd = fd
+                return True
+            time.sleep(pause)
         os.close(fd)
         return False
 

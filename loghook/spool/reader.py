@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from bisect import bisect_right
@@ -32,25 +33,30 @@ class _Piece:
 
 
 class LogReader:
-    """The segments of one writer's directory as one sequence of bytes, addressed by offset."""
+    """The segments of one writer's directory as one sequence of bytes, addressed by offset.
+
+    Several threads may share one: no file is kept open, and the list of segments is replaced, never changed.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._pieces: list[_Piece] = []
 
     def refresh(self) -> list[_Piece]:
-        """Look at the directory again; return its segments in use, by offset."""
+        """Look at the directory again; return its segments in use, by offset.
+
+        Raises OSError when a segment can't be opened: leaving one out would look as if it had been deleted.
+        """
         known = {piece.path: piece for piece in self._pieces}
         pieces = []
-        for path in self.directory.glob("*.seg"):
-            piece = known.get(path)
-            if piece is None:
-                base = _base_of(path)
-                if base is None:
-                    continue
-                piece = _Piece(base, path)
-            pieces.append(piece)
+        for path in _segment_files(self.directory):
+            piece = known.get(path) or _piece(path)
+            if piece:
+                pieces.append(piece)
         pieces.sort(key=lambda piece: piece.base)
+        if any(one.base == other.base for one, other in itertools.pairwise(pieces)):
+            # An empty segment, left behind for one with more room, has the base of the one that follows it.
+            pieces.sort(key=lambda piece: (piece.base, not _is_empty(piece.path)))
         self._pieces = pieces
         return pieces
 
@@ -65,63 +71,71 @@ class LogReader:
         pieces = self.refresh()
         if not pieces:
             return 0
-        offset = pieces[-1].base
-        while data := self._read_in(pieces[-1], offset, 1 << 20):
-            offset += len(data)
-        return offset
+        try:
+            data = pieces[-1].path.read_bytes()[HEADER:]
+        except FileNotFoundError:
+            return pieces[-1].base
+        stop = data.rfind(b"\n") + 1
+        while stop and b"\0" in data[(start := data.rfind(b"\n", 0, stop - 1) + 1) : stop]:
+            stop = start
+        return pieces[-1].base + stop
 
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Return whole lines from `offset` on, at most `max_bytes` or one line that is longer; b"" for nothing (yet).
 
-        Raises LookupError when `offset` lies before what is still on disk.
+        Raises LookupError when `offset` lies before what is still on disk, OSError when a file can't be read.
         """
-        piece = self._find(offset)
-        if piece is None:
-            return b""
-        data = self._read_in(piece, offset, max_bytes)
-        if not data and (following := self._after(piece)) and following.base <= offset:
-            data = self._read_in(following, offset, max_bytes)
-        return data
-
-    def _find(self, offset: int) -> _Piece | None:
-        pieces = self._pieces
-        if not pieces or pieces[0].base > offset or offset >= pieces[-1].base:
-            pieces = self.refresh()
-        if not pieces:
-            return None
-        at = bisect_right([piece.base for piece in pieces], offset) - 1
-        if at < 0:
+        if data := _read_at(self._pieces, offset, max_bytes):
+            return data
+        pieces = self.refresh()
+        if pieces and offset < pieces[0].base:
             raise LookupError(f"offset {offset} is gone: {self.directory} begins at {pieces[0].base}")
-        return pieces[at]
-
-    def _after(self, piece: _Piece) -> _Piece | None:
-        later = [p for p in self.refresh() if p.base > piece.base]
-        return later[0] if later else None
-
-    def _read_in(self, piece: _Piece, offset: int, max_bytes: int) -> bytes:
-        """Read without keeping the file open: several threads read the same log, and files come and go."""
-        try:
-            file = piece.path.open("rb", buffering=0)
-        except FileNotFoundError:
-            self._pieces = [known for known in self._pieces if known.path != piece.path]
-            return b""
-        with file:
-            position = offset - piece.base + HEADER
-            size = max(max_bytes, 1)
-            while True:
-                raw = os.pread(file.fileno(), size, position)
-                lines = whole_lines(raw)
-                if lines or len(raw) < size or b"\0" in raw:
-                    return lines
-                size = max(size * 2, _LOOK)  # a line longer than what was asked for
+        return _read_at(pieces, offset, max_bytes)
 
 
-def _base_of(path: Path) -> int | None:
+def _segment_files(directory: Path) -> list[Path]:
     try:
-        with path.open("rb") as file:
-            return parse_header(file.read(HEADER))
-    except OSError:
+        with os.scandir(directory) as entries:
+            return [directory / entry.name for entry in entries if entry.name.endswith(".seg")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _piece(path: Path) -> _Piece | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            base = parse_header(file.read(HEADER))
+    except FileNotFoundError:
         return None
+    return None if base is None else _Piece(base, path)
+
+
+def _is_empty(path: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError), path.open("rb", buffering=0) as file:
+        file.seek(HEADER)
+        while data := file.read(_LOOK):
+            if data.strip(b"\0"):
+                return False
+    return True
+
+
+def _read_at(pieces: list[_Piece], offset: int, max_bytes: int) -> bytes:
+    at = bisect_right(pieces, offset, key=lambda piece: piece.base) - 1
+    if at < 0:
+        return b""
+    try:
+        file = pieces[at].path.open("rb", buffering=0)
+    except FileNotFoundError:
+        return b""
+    with file:
+        position, size = offset - pieces[at].base + HEADER, max(max_bytes, 1)
+        raw = os.pread(file.fileno(), size, position)
+        lines = whole_lines(raw)
+        while not lines and len(raw) == size and b"\0" not in raw:  # one line that is longer than what was asked for
+            size = max(size * 2, _LOOK)
+            raw = os.pread(file.fileno(), size, position)
+            lines = whole_lines(raw[: raw.find(b"\n") + 1])
+        return lines
 
 
 class WriterSpool:
@@ -183,9 +197,7 @@ class WriterSpool:
 
     def remove(self) -> None:
         """Delete the whole directory: for a dead writer whose every event is delivered."""
-        import shutil
-
-        shutil.rmtree(self.directory, ignore_errors=True)
+        layout.delete(self.directory)
         try:
             self.directory.parent.rmdir()
         except OSError:

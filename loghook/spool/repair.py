@@ -2,7 +2,7 @@
 
 SIGKILL in the middle of a copy can leave one line with a zero byte in it, or without its newline; a power cut can leave
 whole pages of zeros. Offsets are names for ever, so nothing is cut out: the torn line is overwritten, in place
-and with the same length, by an event that says so, padded with blanks. Doing it again changes nothing.
+and with the same length, by an event that says so and blanks. Doing it again changes nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from pathlib import Path
 from loghook.spool.reader import LogReader
 from loghook.spool.segment import HEADER
 
-_EVENT = b'{"event":"dropped","dropped":{"torn":1}}'
-
 __all__ = ["filler", "repair", "torn_ranges"]
+
+_EVENT = b'{"event":"dropped","dropped":{"torn":1}}'
+_BLANK = 64 * 1024
+"""The longest line of filler: what stands for a large hole must not be too large for a batch."""
 
 
 def torn_ranges(data: bytes, *, last: bool) -> list[tuple[int, int]]:
@@ -40,8 +42,12 @@ def torn_ranges(data: bytes, *, last: bool) -> list[tuple[int, int]]:
 
 
 def filler(size: int) -> bytes:
-    """Return one line of `size` bytes that stands for a torn one: an event where it fits, else a blank line."""
-    return (_EVENT if len(_EVENT) < size else b"").ljust(size - 1) + b"\n"
+    """Return whole lines of `size` bytes in all that stand for a torn one: an event where it fits, then blank lines."""
+    lines = bytearray()
+    while (rest := size - len(lines)) > 0:
+        text = _EVENT if not lines and len(_EVENT) < rest else b""
+        lines += text.ljust(min(rest, _BLANK) - 1) + b"\n"
+    return bytes(lines)
 
 
 def repair(directory: Path) -> int:
@@ -52,11 +58,32 @@ def repair(directory: Path) -> int:
     pieces = LogReader(directory).refresh()
     torn = 0
     for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
-        with piece.path.open("r+b") as file:
+        with piece.path.open("r+b", buffering=0) as file:
             file.seek(HEADER)
             size = following.base - piece.base if following else -1
             data = file.read(size)
             for start, end in torn_ranges(data.ljust(size, b"\0"), last=following is None):
-                os.pwrite(file.fileno(), filler(end - start), HEADER + start)
+                _fill(file.fileno(), HEADER + start, HEADER + end)
                 torn += 1
     return torn
+
+
+def _fill(fd: int, start: int, end: int) -> None:
+    """Overwrite one torn line, in such an order that it stays one torn line until all is done, whatever comes between.
+
+    Its end is marked first, then it becomes zeros, then filler, last part first and the first byte of all last.
+    """
+    new = filler(end - start)
+    _write(fd, b"\n", end - 1)
+    _write(fd, bytes(end - 1 - start), start)
+    for position in range((len(new) - 1) // _BLANK * _BLANK, -1, -_BLANK):
+        part = new[position : position + _BLANK]
+        _write(fd, part[1:], start + position + 1)
+        _write(fd, part[:1], start + position)
+
+
+def _write(fd: int, data: bytes, position: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, position)
+        view, position = view[written:], position + written

@@ -2,8 +2,8 @@
 
 Both kinds answer to the same names. ``write(line)`` appends a line in one C call, or raises ValueError when the segment
 is full or sealed; ``seal()`` ends it for good and returns the offset after its last line; ``links`` holds, under
-"next", the segment that follows, and is set once with ``dict.setdefault`` (one C call), so that threads and signal
-handlers that roll over at the same moment agree without a lock.
+"next", the segment that follows, or `END` once the log is closed, and is set once with ``dict.setdefault`` (one C
+call), so that threads and signal handlers that roll over at the same moment agree without a lock.
 """
 
 from __future__ import annotations
@@ -11,13 +11,20 @@ from __future__ import annotations
 import mmap
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HEADER", "MappedSegment", "MemorySegment", "header", "parse_header"]
+__all__ = ["END", "HEADER", "NOT_YET", "MappedSegment", "MemorySegment", "Segment", "chain", "header", "parse_header"]
 
 HEADER = 32
 """Bytes in front of the first line of a segment file."""
+
+END: Any = object()
+"""What follows the last segment of a log that is closed."""
+
+NOT_YET = -1
+"""The base of a segment that is not in use yet."""
 
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14; the mmap module has no name for it
 _TOUCH = 64 * 1024
@@ -42,14 +49,15 @@ class MappedSegment:
     it can't be interleaved by another thread or by a signal handler.
     """
 
-    durable = True
+    tight = False
 
     def __init__(self, path: Path, size: int) -> None:
         """Reserve and map `size` bytes at `path`. Raises OSError when there is no room or the path can't be made."""
         self.path = path
         self.size = size
-        self.base = 0
+        self.base = NOT_YET
         self.links: dict[str, Any] = {}
+        self._end: int | None = None
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
             _reserve(fd, size)
@@ -76,7 +84,10 @@ class MappedSegment:
             return  # an older kernel: the pages come in on first use
 
     def activate(self, base: int) -> None:
-        """Put `base`, the offset of the first line, into the header. Doing it twice is harmless."""
+        """Put `base`, the offset of the first line, into the header. Doing it twice is harmless.
+
+        Raises ValueError once unmapped.
+        """
         self.base = base
         self.map[:HEADER] = header(base)
 
@@ -86,27 +97,46 @@ class MappedSegment:
         Filling the rest with zeros changes nothing in the file, and succeeds only if no line came in between
         reading the position and filling: a compare-and-swap out of one C call.
         """
-        while (rest := self.size - self.map.tell()) > 0:
+        while self._end is None:
             try:
-                self.map.write(bytes(rest))
+                if (rest := self.size - self.map.tell()) > 0:
+                    self.map.write(bytes(rest))
+                self._end = self._after_last_line()
             except ValueError:
-                self.map.tell()  # raises if it is unmapped rather than overtaken
-        return self.end()
+                continue  # a line came in between, or others have sealed it, rolled over and unmapped it
+        return self._end
 
     def end(self) -> int:
-        """Return the offset after the last line. ValueError once unmapped."""
+        """Return the offset after the last line."""
+        while (end := self._end) is None:
+            try:
+                return self._after_last_line()
+            except ValueError:
+                continue  # unmapped, and so sealed, this moment
+        return end
+
+    def _after_last_line(self) -> int:
         position = self.map.tell()
         if position >= self.size:
             position = max(self.map.rfind(b"\n", 0, self.size) + 1, HEADER)
         return self.base + position - HEADER
 
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        """Return whole lines from `offset` on, out of the map; b"" for what is not in it. ValueError once unmapped."""
+        if self.map.closed or not self.base <= offset < self.end():
+            return b""
+        start, stop = offset - self.base + HEADER, self.end() - self.base + HEADER
+        cut = self.map.rfind(b"\n", start, min(stop, start + max(max_bytes, 1))) + 1
+        return self.map[start : cut or self.map.find(b"\n", start, stop) + 1]
+
     def close(self) -> None:
         """Unmap; a `write` that another thread still holds raises ValueError from here on."""
+        self._end = self.end()
         self.map.close()
 
     def discard(self) -> None:
         """Unmap and delete a segment that was never used."""
-        self.map.close()
+        self.close()
         self.path.unlink(missing_ok=True)
 
 
@@ -116,14 +146,16 @@ class MemorySegment:
     A bytearray refuses to grow while a memoryview of it exists, which is what seals it.
     """
 
-    durable = False
-
-    def __init__(self, size: int) -> None:
-        """Hold at most `size` bytes."""
+    def __init__(self, size: int, *, tight: bool = False) -> None:
+        """Hold at most `size` bytes; `tight`: events alone that are dropped last."""
         self.size = self.room = size
+        self.tight = tight
+        self.place: tuple[Path, int] | None = None
+        """The file, and the position in it, where the keeper is going to write this."""
+        self.stored = False
         self.links: dict[str, Any] = {}
         self.data = bytearray()
-        self.base = 0
+        self.base = NOT_YET
         self._view: memoryview | None = None
 
     def write(self, line: bytes) -> int:
@@ -153,14 +185,31 @@ class MemorySegment:
         """Return the offset after the last line."""
         return self.base + len(self.data)
 
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        """Return whole lines from `offset` on; b"" for what is not in it."""
+        start = offset - self.base
+        if not 0 <= start < len(self.data):
+            return b""
+        cut = self.data.rfind(b"\n", start, start + max(max_bytes, 1)) + 1
+        return bytes(self.data[start : cut or self.data.index(b"\n", start) + 1])
+
     def close(self) -> None:
-        """Nothing to give back before the last reference goes."""
+        """Let no line in any more; the memory goes with the last reference."""
+        self.seal()
 
     def discard(self) -> None:
         """Nothing on disk to delete."""
 
 
 Segment = MappedSegment | MemorySegment
+
+
+def chain(segment: Segment) -> Iterator[Segment]:
+    """Yield `segment` and all that follow it."""
+    following: Any = segment
+    while following is not None and following is not END:
+        yield following
+        following = following.links.get("next")
 
 
 def _reserve(fd: int, size: int) -> None:

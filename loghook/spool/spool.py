@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from loghook.spool.writer import Limits, Log
+from loghook.spool.limits import Limits
+from loghook.spool.writer import Log
 
 __all__ = ["Spool"]
 
@@ -59,8 +60,15 @@ class Spool:
 
     def put(self, line: bytes) -> bool:
         """Append `line`, one event with its newline. True: it survives the process. False: dropped, and counted."""
-        log = self.log
-        kept = log.put(line)
+        while True:
+            log = self.log
+            kept = log.offer(line)
+            if kept or not log.closed:
+                break
+            if self._current.get("log") is log:  # closed by somebody else than us
+                self._current = {}
+        if not kept:
+            log.drop()
         self.write = log.write
         return kept
 
@@ -84,8 +92,10 @@ class Spool:
     def remove_if_delivered(self, destinations: list[str]) -> None:
         """Close this process's log and delete it, if every one of `destinations` has all of it and refused nothing."""
         log = self.log
-        if all(log.acks.get(name).offset >= log.end() for name in destinations) and not log.has_refused:
-            self.close()
+        if not log.is_delivered(destinations):
+            return
+        self.close()
+        if log.is_delivered(destinations):  # nothing came in between
             log.discard()
 
     def close(self) -> None:

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from loghook.spool import layout
 from loghook.spool.acks import Acks
+from loghook.spool.backlog import Backlog
 from loghook.spool.drops import Drops
+from loghook.spool.limits import Limits, is_precious
 from loghook.spool.reader import LogReader, delete_acknowledged
-from loghook.spool.segment import HEADER, MappedSegment, MemorySegment, Segment, header
+from loghook.spool.segment import END, NOT_YET, MappedSegment, MemorySegment, Segment, chain
+from loghook.spool.supply import Supply, words
 
-__all__ = ["Limits", "Log", "is_precious"]
-
-_FIRST = 64 * 1024
-_RETRY_DISK = 5.0
-
-
-class Limits:
-    """How large a log may get, in bytes: on disk, in memory where the disk can't be used, and one segment."""
-
-    def __init__(self, disk: int = 1 << 30, memory: int = 64 << 20, segment: int = 4 << 20) -> None:
-        self.disk = disk
-        self.memory = memory
-        self.segment = max(4096, min(segment, disk // 8))
-        self.soft = disk - disk // 16
-        """Above this plain records are dropped; what is left is for metrics, params and run events."""
-
-
-def is_precious(line: bytes) -> bool:
-    """Whether an event is dropped last: metrics, params, run events. (A quote inside a JSON string is escaped.)"""
-    return b'"metrics":' in line or b'"event":' in line
+__all__ = ["Log"]
 
 
 class Log:
@@ -57,31 +39,27 @@ class Log:
         self.run = run
         self.writer = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.limits = limits
-        self.trouble = ""
         self.drops = Drops()
         self.wanted: Callable[[], None] = _nothing
         """Called, from any thread, when the reserved segment was taken."""
         self.lock: layout.Lock | None = None
-        self.directory = self._make(home, meta)
+        self._meta = {**meta, "run": run, "writer": self.writer}
+        self._trouble = ""
+        self.directory = self._make(home)
         self.acks = Acks(self.directory)
         self.reader = LogReader(self.directory) if self.directory else None
         if mapped is None:
             mapped = self.directory is not None and not layout.is_unsafe(layout.filesystem(self.directory))
-        self.mapped = mapped and self.directory is not None
-        self._numbers = itertools.count(1)
-        self._sizes: dict[Path, int] = {}
-        self._spares: list[Segment] = []
+        self._supply = Supply(self.directory, limits, mapped=mapped)
+        self._backlog = Backlog()
         self._left: list[MappedSegment] = []
-        self._kept: list[MemorySegment] = []
-        self._disk_retry = 0.0
         self._lowest = 0
         self._counted = (0, 0)
-        self._file: tuple[Path, int] | None = None
-        segment = self._new(_FIRST, precious=True) or MemorySegment(limits.segment)
+        segment = self._supply.take(0, limits.smallest, 0, precious=True, disk=True) or MemorySegment(limits.segment)
         segment.activate(0)
         self._begin(segment)
 
-    def _make(self, home: Path, meta: dict[str, Any]) -> Path | None:
+    def _make(self, home: Path) -> Path | None:
         """Make the directory under a name that readers skip, and rename it once its lock is held."""
         final = layout.writer_directory(home, self.run, self.writer)
         draft = final.with_name(f".{self.writer}")
@@ -89,14 +67,27 @@ class Log:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (layout.spool_root(home), draft.parent, draft):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            layout.write_meta(draft, {**meta, "run": self.run, "writer": self.writer})
+            layout.write_meta(draft, self._meta)
             self.lock = layout.Lock(draft / "lock")
             self.lock.take()
             draft.rename(final)
         except OSError as error:
-            self.trouble = _words(error)
+            self._trouble = words(error)
+            if self.lock:
+                self.lock.release()
+            layout.delete(draft)
             return None
         return final
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the disk from being used, or did last; "" when nothing ever did."""
+        return self._trouble or self._supply.trouble
+
+    @property
+    def mapped(self) -> bool:
+        """Whether segments are memory maps where the disk can be used."""
+        return self._supply.mapped
 
     # ---------------------------------------------------------------- the caller's side
 
@@ -104,34 +95,46 @@ class Log:
         """Append `line`, one event with its newline, rolling over where needed; False: it was dropped and counted."""
         kept = self.offer(line)
         if not kept:
-            self.drops.add("limit" if self.mapped and not self._kept else "memory")
+            self.drop()
         return kept
 
+    def drop(self) -> None:
+        """Count one event that the limits left no room for."""
+        self.drops.add("limit" if self.mapped and not self._backlog else "memory")
+
     def offer(self, line: bytes) -> bool:
-        """Append `line` if the limits allow it; False, and nothing counted, if not."""
+        """Append `line` if the limits allow it; False, and nothing counted, if not, or if the log is closed."""
         while True:
             try:
                 self.write(line)
                 return True
             except ValueError:
-                if not self._roll(len(line), is_precious(line)):
+                if not self._roll(len(line), precious=is_precious(line), disk=not self._backlog):
                     return False
 
-    def _roll(self, need: int, precious: bool) -> bool:
-        """Go on to the segment that follows; False when the limits allow none."""
+    def _roll(self, need: int, *, precious: bool, disk: bool) -> bool:
+        """Go on to the segment that follows; False when the limits allow none, or when the log is closed.
+
+        While lines wait in memory those that follow do so too: what lies on disk has no holes.
+        """
         segment = self._segment
         following: Segment | None = segment.links.get("next")
         if following is None:
-            if self._over_soft_limit() and not precious:
+            if self._supply.is_tight() and not precious:
                 return False
-            candidate = self._take(need, precious)
+            self.wanted()
+            size = self.limits.grown(segment.size)
+            candidate = self._supply.take(need, size, self._backlog.held(), precious=precious, disk=disk)
             if candidate is None:
                 return False
-            with contextlib.suppress(ValueError):  # unmapped: others have rolled over twice meanwhile
-                segment.seal()
+            segment.seal()
             following = segment.links.setdefault("next", candidate)
-            if following is not candidate:
-                self._spares.append(candidate)
+            if following is END:
+                candidate.discard()
+            elif following is not candidate:
+                self._supply.give_back(candidate)
+        if following is END or following is None:
+            return False
         with contextlib.suppress(ValueError):  # unmapped: whoever rolled over first has activated it long ago
             following.activate(segment.seal())
         self._begin(following)
@@ -140,126 +143,93 @@ class Log:
         return True
 
     def _begin(self, segment: Segment) -> None:
+        if isinstance(segment, MemorySegment) and "next" not in segment.links:
+            self._backlog.add(segment)
+        tight = segment.tight or self._supply.is_tight()
+        self.write: Callable[[bytes], int] = self._write_precious if tight else segment.write
         self._segment = segment
-        if isinstance(segment, MemorySegment) and segment not in self._kept:
-            self._kept.append(segment)
-        self.write: Callable[[bytes], int] = self._write_precious if self._over_soft_limit() else segment.write
 
     def _write_precious(self, line: bytes) -> int:
         """The append while the soft limit is passed: what is left is for events that are dropped last."""
         segment = self._segment
-        if not self._over_soft_limit():
+        if not segment.tight and not self._supply.is_tight():
             self.write = segment.write
         elif not is_precious(line):
             raise ValueError("soft limit")
         return segment.write(line)
 
-    def _take(self, need: int, precious: bool) -> Segment | None:
-        """Return an unused segment with room for `need` bytes, None where the limits allow none."""
-        self.wanted()
-        with contextlib.suppress(IndexError):
-            spare = self._spares.pop()
-            if spare.room >= need:
-                return spare
-            self._spares.insert(0, spare)
-        return self._new(max(need + HEADER, self._next_size()), precious)
-
-    def _new(self, size: int, precious: bool) -> Segment | None:
-        if self.mapped and self.directory and time.monotonic() >= self._disk_retry:
-            if self.disk_used() + size > (self.limits.disk if precious else self.limits.soft):
-                return None
-            path = self.directory / f"{next(self._numbers):08d}.seg"
-            try:
-                segment = MappedSegment(path, size)
-            except (OSError, ValueError) as error:
-                self._disk_trouble(error)
-            else:
-                self._sizes[path] = size
-                return segment
-        held = sum(len(segment.data) for segment in list(self._kept))
-        allowed = self.limits.memory if precious else self.limits.memory - self.limits.memory // 16
-        if held + size > allowed:
-            return None
-        return MemorySegment(max(size, min(self.limits.segment, self.limits.memory // 4)))
-
-    def _next_size(self) -> int:
-        """Segments grow from 64 KiB, so that a process with one line to say takes little, to the full size."""
-        return min(self.limits.segment, max(_FIRST, self._segment.size * 4))
-
-    def _disk_trouble(self, error: BaseException) -> None:
-        self.trouble = _words(error)
-        self._disk_retry = time.monotonic() + _RETRY_DISK
-
-    def disk_used(self) -> int:
-        """Return the bytes that the segments on disk take, reserved ones included."""
-        return sum(list(self._sizes.values()))
-
     @property
     def full(self) -> bool:
         """Whether plain records are being dropped."""
-        return self._over_soft_limit()
+        return self._segment.tight or self._supply.is_tight()
 
-    def _over_soft_limit(self) -> bool:
-        return self.disk_used() > self.limits.soft - self.limits.segment
+    def disk_used(self) -> int:
+        """Return the bytes that the segments on disk take, reserved ones included."""
+        return self._supply.used()
 
     # ---------------------------------------------------------------- the keeper's side (one thread)
 
     def reserve(self) -> None:
         """Have one mapped segment ready, its pages faulted in, for the next roll-over; unmap what was left behind."""
-        while len(self._left) > 1:
-            self._left.pop(0).close()
-        segment = self._segment
-        if self._spares or not isinstance(segment, MappedSegment) or self._over_soft_limit():
-            return
-        if segment.end() - segment.base > segment.size // 4:
-            spare = self._new(self._next_size(), precious=False)
-            if isinstance(spare, MappedSegment):
-                spare.touch()
-                self._spares.append(spare)
+        for left in self._left[:-1]:
+            if left.end() <= self._lowest or left.path.exists():  # where the file is gone the map is all there is
+                left.close()
+                self._left.remove(left)
+        segment = self._last()
+        if isinstance(segment, MappedSegment) and segment.end() - segment.base > segment.size // 4:
+            self._supply.reserve(self.limits.grown(segment.size))
+        if self.closed:
+            self._discard_spares()
 
     def settle(self) -> None:
         """Move lines that lie in memory to disk, where that is possible, and forget what every destination has."""
-        for segment in list(self._kept):
-            if segment is not self._segment and segment.end() <= self._lowest:
-                self._kept.remove(segment)
-            elif self.directory and segment.data and time.monotonic() >= self._disk_retry:
-                if segment is self._segment and not self._roll(1, precious=True):
-                    return
-                segment.seal()
-                try:
-                    self._append(segment, self.directory)
-                except OSError as error:
-                    self._disk_trouble(error)
-                    return
-                self._kept.remove(segment)
+        self._restore()
+        for segment in self._backlog:
+            unwanted = segment.stored or not segment.data or segment.end() <= self._lowest
+            if "next" in segment.links and unwanted:
+                self._backlog.remove(segment)
+            elif segment.data and self._supply.has_disk() and not self._store(segment):
+                return
 
-    def _append(self, segment: MemorySegment, directory: Path) -> None:
-        """Append a sealed memory segment to the segment file in use, or to a new one. Raises OSError.
+    def _store(self, segment: MemorySegment) -> bool:
+        try:
+            self._supply.prepare(segment)
+            while "next" not in segment.links:
+                if not self._roll(0, precious=True, disk=True):
+                    return False
+            segment.seal()
+            self._supply.store(segment)
+            segment.stored = True
+        except OSError as error:
+            self._supply.failed(error)
+            return False
+        self._backlog.remove(segment)
+        return True
 
-        A write that stopped half way is done again from its start, in place, so a reader sees the same bytes.
-        """
-        if self.disk_used() + len(segment.data) > self.limits.disk:
-            raise OSError("spool limit reached")
-        path, end = self._file or (Path(), 0)
-        if end == segment.base and path.name and self._sizes[path] < self.limits.segment:
-            with path.open("r+b") as file:
-                file.seek(self._sizes[path])
-                file.write(segment.data)
-        else:
-            path = directory / f"{next(self._numbers):08d}.seg"
-            self._sizes[path] = HEADER
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(header(segment.base) + segment.data)
-        self._sizes[path] += len(segment.data)
-        self._file = (path, segment.end())
+    def _restore(self) -> None:
+        """Make the directory anew if somebody deleted it; what is put from then on is safe again."""
+        directory = self.directory
+        if directory is None or self.closed or not self._supply.has_disk() or (directory / "lock").exists():
+            return
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            layout.write_meta(directory, self._meta)
+            lock = layout.Lock(directory / "lock")
+            lock.take()
+        except OSError as error:
+            self._supply.failed(error)
+            return
+        before, self.lock = self.lock, lock
+        if before:
+            before.release()
+        self._supply.forget_missing()
 
     def tidy(self, destinations: list[str]) -> None:
         """Delete what every one of `destinations` has acknowledged."""
         self._lowest = min((self.acks.get(name).offset for name in destinations), default=0)
         self._count()
         if self.reader and self._lowest:
-            for path in delete_acknowledged(self.reader, min(self._lowest, self._counted[0])):
-                self._sizes.pop(path, None)
+            self._supply.forget(delete_acknowledged(self.reader, min(self._lowest, self._counted[0])))
 
     def _count(self) -> None:
         offset, count = self._counted
@@ -283,69 +253,101 @@ class Log:
         return count
 
     def read(self, offset: int, max_bytes: int) -> bytes:
-        """Return whole lines from `offset` on, from memory or from disk; b"" for nothing (yet)."""
-        for segment in list(self._kept):
-            if segment.base <= offset < segment.end():
-                start = offset - segment.base
-                end = segment.data.rfind(b"\n", start, start + max(max_bytes, 1)) + 1
-                return bytes(segment.data[start : end or segment.data.index(b"\n", start) + 1])
-        return self.reader.read(offset, max_bytes) if self.reader else b""
+        """Return whole lines from `offset` on, at most `max_bytes` or one line that is longer; b"" for nothing (yet).
+
+        Raises LookupError when `offset` lies before what is still there, OSError when the disk can't be read.
+        """
+        if data := self._backlog.read(offset, max_bytes):
+            return data
+        try:
+            data = self.reader.read(offset, max_bytes) if self.reader else b""
+        except (LookupError, OSError):
+            if data := self._read_maps(offset, max_bytes):
+                return data
+            raise
+        return data or self._read_maps(offset, max_bytes)
+
+    def _read_maps(self, offset: int, max_bytes: int) -> bytes:
+        """Read from memory maps: what is left of a file that somebody deleted, or that can't be opened now."""
+        for segment in self._maps():
+            with contextlib.suppress(ValueError):  # unmapped this moment
+                if data := segment.read(offset, max_bytes):
+                    return data
+        return b""
+
+    def _maps(self) -> list[MappedSegment]:
+        mapped = [*self._left, *(s for s in chain(self._segment) if isinstance(s, MappedSegment))]
+        return [segment for segment in mapped if segment.base != NOT_YET and not segment.map.closed]
 
     @property
     def first(self) -> int:
         """The oldest offset that is still there."""
-        bases = [segment.base for segment in list(self._kept)]
-        if self.reader and (pieces := self.reader.refresh()):
-            bases.append(pieces[0].base)
-        return min(bases, default=0)
+        pieces = self.reader.refresh() if self.reader else []
+        bases = [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
+        return min([*bases, *(piece.base for piece in pieces[:1])], default=0)
 
     def end(self) -> int:
         """Return the offset after the last line."""
-        segment = self._segment
-        while following := segment.links.get("next"):
-            segment = following
-        return segment.end()
+        return self._last().end()
+
+    def _last(self) -> Segment:
+        segment = last = self._segment
+        for segment in chain(last):
+            last = last if segment.base == NOT_YET else segment
+        return last
 
     # ---------------------------------------------------------------- the end
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can be put any more."""
+        *_, last = chain(self._segment)
+        return last.links.get("next") is END
+
+    def _finish(self) -> None:
+        """Let no line in any more, whoever is about to roll over."""
+        segment = self._segment
+        end = segment.seal()
+        while (following := segment.links.setdefault("next", END)) is not END:
+            with contextlib.suppress(ValueError):  # unmapped, and so activated long ago
+                following.activate(end)
+            segment = following
+            end = segment.seal()
+
+    def _discard_spares(self) -> None:
+        for spare in self._supply.drain():
+            spare.discard()
 
     def abandon(self) -> None:
         """Let go of everything without touching what is on disk: this process is a child, the log is its parent's."""
         if self.lock:
             self.lock.release()
-        for segment in (self._segment, *self._spares, *self._left):
+        for segment in (*chain(self._segment), *self._supply.drain(), *self._left):
             segment.close()
+            segment.links.setdefault("next", END)
 
-    @property
-    def has_refused(self) -> bool:
-        """Whether a destination refused an event, which is kept in the directory."""
-        return self.directory is not None and (self.directory / "refused.ndjson").exists()
+    def is_delivered(self, destinations: list[str]) -> bool:
+        """Whether every one of `destinations` has all that is here, and refused none of it."""
+        refused = self.directory is not None and (self.directory / "refused.ndjson").exists()
+        return not refused and all(self.acks.get(name).offset >= self.end() for name in destinations)
 
     def discard(self) -> None:
         """Delete a closed log: nothing in it is needed any more."""
-        import shutil
-
         if self.directory:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            layout.delete(self.directory)
             with contextlib.suppress(OSError):  # the run has other writers
                 self.directory.parent.rmdir()
 
     def close(self) -> None:
         """Give the log up: unmap it, and let anybody deliver what is left."""
-        segment = self._segment
-        segment.seal()
+        self._finish()
         self.settle()
-        for spare in self._spares:
-            spare.discard()
-        self._spares.clear()
-        for left in (*self._left, segment):
-            left.close()
+        self._discard_spares()
+        for segment in (*self._left, *chain(self._segment)):
+            segment.close()
         if self.lock:
             self.lock.release()
 
 
 def _nothing() -> None:
     return None
-
-
-def _words(error: BaseException) -> str:
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
