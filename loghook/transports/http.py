@@ -230,7 +230,7 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, blocksize=BLOCK, **kwargs)
+        super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
@@ -253,6 +253,7 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response) -> Reply:
+    response.raw.enforce_content_length = True  # urllib3 1 would take half a body for the whole
     body = bytearray()
     whole = True
     for block in response.iter_content(BLOCK):
@@ -281,7 +282,7 @@ def _causes(error: BaseException) -> list[BaseException]:
     while len(chain) < 12:
         last = chain[-1]
         inner = [getattr(last, "reason", None), *last.args, last.__cause__, last.__context__]
-        found = next((one for one in inner if isinstance(one, BaseException) and one not in chain), None)
+        found = next((one for one in inner if isinstance(one, FOREIGN) and one not in chain), None)
         if found is None:
             break
         chain.append(found)
