@@ -54,7 +54,7 @@ def test_stops(home: Path, number: signal.Signals) -> None:
             assert page.get(link, timeout=10).status_code == 200
             began = time.monotonic()
             running.send_signal(number)
-            out, err = running.communicate(timeout=10)
+            _, err = running.communicate(timeout=10)
         assert time.monotonic() - began < 5
         assert (running.returncode, err) == (0, "")
 
@@ -70,9 +70,8 @@ def test_busy_port(home: Path, tmp_path: Path) -> None:
 
 def test_busy_port_of_another_program(home: Path) -> None:
     """A port that some other program listens on is not taken from it."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        with pytest.raises(ServerError, match="in use"):
-            Server(home, port=other.getsockname()[1]).start()
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ServerError, match="in use"):
+        Server(home, port=other.getsockname()[1]).start()
 
 
 def test_second_server(home: Path) -> None:

@@ -61,8 +61,12 @@ class Columns:
     def add_packed(self, data: bytes) -> None:
         """Add a blob's points at the end."""
         third = len(data) // 3
+        view = memoryview(data)
         for column, start in ((self.steps, 0), (self.times, third), (self.values, 2 * third)):
-            column.extend(doubles(data[start : start + third]))
+            if sys.byteorder == "little":
+                column.frombytes(view[start : start + third])
+            else:
+                column.extend(doubles(data[start : start + third]))
 
     def packed(self) -> bytes:
         """The blob of these points."""
