@@ -8,41 +8,47 @@ raises.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 import orjson
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
-from loghook.metrics import number, numbers
+from loghook.metrics import MAX_NAME, number, numbers
 
 __all__ = ["LogHookFormatter", "encode", "plain"]
 
 _ORDER = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _USUAL = len(_ORDER)
+_MAIN = ("MainThread", None, "")
 _LATE = frozenset(["message", "asctime", "taskName", "metrics", "step"])
 _LINE = orjson.OPT_APPEND_NEWLINE
 _ANY_KEY = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _MAX_DEPTH = 20
-_MAX_ITEMS = 10_000
+_MAX_ITEMS = 100_000
 
 
 class LogHookFormatter(OrjsonFormatter):
     """A `logging.Formatter` that renders a record as an event; `event` gives the bytes, `format` the same as text."""
 
-    def __init__(self, message_limit: int = 1 << 20, **options: Any) -> None:
-        """Keep events under `message_limit` bytes, about; `options` go to python-json-logger's formatter."""
-        super().__init__(**options)
+    def __init__(self, *options: Any, message_limit: int = 1 << 20, **more: Any) -> None:
+        """Keep events under `message_limit` bytes, about; their metrics, which are never cut, not counted.
+
+        `options` and `more` are those of `logging.Formatter` and of python-json-logger, taken so that dictConfig and
+        fileConfig can name this class; they change nothing about an event.
+        """
+        super().__init__(*options, **more)
         self.message_limit = message_limit
-        self.odd_metrics: list[str] = []
-        """Names under "metrics" that held no number, for whoever warns of them."""
+        self.odd_metrics: set[str] = set()
+        """Names under "metrics" that held no number, for whoever warns of them; not all, if nobody takes them away."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the event as text, without the newline."""
         return self.event(record)[:-1].decode()
 
-    def event(self, record: logging.LogRecord) -> bytes:
+    def event(self, record: logging.LogRecord) -> bytes:  # noqa: C901 - a call costs more than a branch
         """Return the event as a line of UTF-8 JSON with its newline. Reads everything now; keeps no reference."""
         fields = record.__dict__
         try:
@@ -65,7 +71,8 @@ class LogHookFormatter(OrjsonFormatter):
                         value.__class__ is not float or value - value != 0.0
                     ):  # NaN and the infinities are not equal to 0
                         return self._careful(record)
-                event["metrics"] = metrics
+                if metrics:
+                    event["metrics"] = metrics
                 usual += 1
             if "step" in fields:
                 if fields["step"].__class__ is not int:
@@ -76,17 +83,22 @@ class LogHookFormatter(OrjsonFormatter):
                 self._extras(fields, event)
             if fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
                 self._traces(record, event)
-            if fields["threadName"] != "MainThread":
+            if fields["threadName"] not in _MAIN:
                 event["thread"] = fields["threadName"]
             event["file"] = f"{fields['filename']}:{fields['lineno']}"
             line = orjson.dumps(event, None, _LINE)
         except Exception:
             return self._careful(record)
-        return line if len(line) <= self.message_limit else self._careful(record)
+        if len(line) <= MAX_NAME:  # so short that no name in it can be too long
+            return line
+        usual = len(line) <= self.message_limit and max(map(len, event.get("metrics", ())), default=0) <= MAX_NAME
+        return line if usual else self._careful(record)
 
     def _extras(self, fields: dict[str, Any], event: dict[str, Any]) -> None:
         tail = islice(fields.items(), _USUAL - 1, None)
-        if next(tail)[0] == _ORDER[-1]:  # no subclass of LogRecord put its own in front: what is extra stands behind
+        if (
+            next(tail, (None,))[0] == _ORDER[-1]
+        ):  # no subclass of LogRecord put its own in front: what is extra stands behind
             extra = dict(tail)
             if not _LATE.isdisjoint(extra):
                 extra = {name: value for name, value in extra.items() if name not in _LATE}
@@ -98,23 +110,26 @@ class LogHookFormatter(OrjsonFormatter):
             event["extra"] = extra
 
     def _traces(self, record: logging.LogRecord, event: dict[str, Any]) -> None:
-        if record.exc_info and not record.exc_text:
-            record.exc_text = str(super().formatException(record.exc_info))
-        if record.exc_text:
-            event["exception"] = record.exc_text
-        if record.stack_info:
-            event["stack"] = record.stack_info
+        fields = record.__dict__
+        if fields.get("exc_info") and not fields.get("exc_text"):
+            record.exc_text = str(super().formatException(fields["exc_info"]))
+        if fields.get("exc_text"):
+            event["exception"] = fields["exc_text"]
+        if fields.get("stack_info"):
+            event["stack"] = fields["stack_info"]
 
     # ---------------------------------------------------------------- everything that is not usual
 
     def _careful(self, record: logging.LogRecord) -> bytes:
         fields = record.__dict__
+        created = number(fields.get("created"))
         event: dict[str, Any] = {
-            "time": number(fields.get("created")),
-            "level": str(fields.get("levelname")),
-            "logger": str(fields.get("name")),
+            "time": time.time() if created is None or isinstance(created, str) else created,
+            "level": _words(fields.get("levelname")),
+            "logger": _words(fields.get("name")),
             "message": _message(record),
         }
+        envelope = dict(event, message="")
         self._extras(fields, event)
         extra = event.pop("extra", {})
         self._numbers(fields, event, extra)
@@ -123,11 +138,17 @@ class LogHookFormatter(OrjsonFormatter):
         try:
             self._traces(record, event)
         except Exception as error:  # an exception whose own text can't be made
-            event["exception"] = f"{type(record.exc_info and record.exc_info[1]).__name__} (no traceback: {error!r})"
-        if fields.get("threadName") not in ("MainThread", None):
-            event["thread"] = str(fields["threadName"])
-        event["file"] = f"{fields.get('filename')}:{fields.get('lineno')}"
-        return encode(event, self.message_limit)
+            event["exception"] = f"{_words(fields.get('exc_info'))} (no traceback: {_words(error)})"
+        if fields.get("threadName") not in _MAIN:
+            event["thread"] = _words(fields["threadName"])
+        event["file"] = f"{_words(fields.get('filename'))}:{_words(fields.get('lineno'))}"
+        portions = _portions(event.get("metrics", {}), self.message_limit // 2)
+        if len(portions) < 2:
+            return encode(event, self.message_limit)
+        if "step" in event:
+            envelope["step"] = event["step"]
+        events = [dict(event, metrics=portions[0]), *(dict(envelope, metrics=portion) for portion in portions[1:])]
+        return b"".join(encode(each, self.message_limit) for each in events)
 
     def _numbers(self, fields: dict[str, Any], event: dict[str, Any], extra: dict[str, Any]) -> None:
         metrics = fields.get("metrics")
@@ -135,16 +156,17 @@ class LogHookFormatter(OrjsonFormatter):
             try:
                 found = numbers(metrics)
             except Exception as error:  # a mapping that can't be read
-                extra["metrics"] = f"(unreadable: {error!r})"
+                extra["metrics"] = f"(unreadable: {_words(error)})"
+                self.note_odd(["metrics"])
             else:
                 if found.values:
                     event["metrics"] = found.values
                 if found.rest:
                     extra["metrics"] = found.rest
-                    self.odd_metrics.extend(found.rest)
+                    self.note_odd(found.rest)
         elif metrics is not None:
             extra["metrics"] = metrics
-            self.odd_metrics.append("metrics")
+            self.note_odd(["metrics"])
         step = fields.get("step")
         if step is not None:
             value = number(step)
@@ -153,69 +175,118 @@ class LogHookFormatter(OrjsonFormatter):
             else:
                 event["step"] = value
 
+    def note_odd(self, names: Iterable[str]) -> None:
+        """Keep the names of metrics that held no number."""
+        if len(self.odd_metrics) < _MAX_ITEMS:
+            self.odd_metrics.update(names)
+
 
 def encode(event: dict[str, Any], limit: int = 1 << 20) -> bytes:
     """Return any event as a line of strict JSON of about `limit` bytes at most; never raises for what is in it.
 
     Strings that are too long keep head and tail and say how long they were; what JSON has no word for becomes text.
+    Only "metrics", which must be a flat mapping of numbers, is left whole.
     """
     try:
         line = orjson.dumps(event, orjson_default, _ANY_KEY)
     except Exception:
-        event = plain(event)
+        event = _plain_event(event, 1 << 30, _MAX_ITEMS)
         line = orjson.dumps(event, None, _LINE)
-    text = limit // 2
+    text, items = limit // 2, _MAX_ITEMS
     while len(line) > limit and text > 16:
-        event = plain(event, text=text, items=max(text // 32, 16))
+        event = _plain_event(event, text, items)
         line = orjson.dumps(event, None, _LINE)
-        text //= 4
+        text, items = text // 4, max(items // 4, 16)
     return line
 
 
+def _plain_event(event: dict[str, Any], text: int, items: int) -> dict[str, Any]:
+    metrics = event.get("metrics")
+    copy = {key: plain(value, text=text, items=items) for key, value in event.items() if key != "metrics"}
+    return {**copy, "metrics": plain(metrics, items=len(metrics))} if metrics else copy
+
+
+def _portions(metrics: dict[str, Any], size: int) -> list[dict[str, Any]]:
+    """Return `metrics` in portions of about `size` bytes of JSON: what no platform takes in one event."""
+    portions: list[dict[str, Any]] = [{}]
+    room = size
+    for name, value in metrics.items():
+        need = len(name) + 32
+        if need > room and portions[-1]:
+            portions.append({})
+            room = size
+        portions[-1][name] = value
+        room -= need
+    return portions
+
+
 def plain(value: Any, *, text: int = 1 << 30, items: int = _MAX_ITEMS) -> Any:
-    """Return a copy of `value` made of what JSON knows, strings cut to `text` characters, containers to `items` items.
+    """Return a copy of `value` made of what JSON knows: strings cut to `text` characters, no more than `items` items.
 
     Cycles and depth past 20 become words; an object that can't even be shown becomes its type's name.
     """
-    return _plain(value, text, items, ())
+    return _Copying(text, items).copy(value, ())
 
 
-def _plain(value: Any, text: int, items: int, above: tuple[int, ...]) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, (int, float)):
-        return number(value)
-    if isinstance(value, str):
-        return _cut(str(value), text)
-    if id(value) in above:
-        return "(cycle)"
-    if len(above) >= _MAX_DEPTH:
-        return "(too deep)"
-    above = (*above, id(value))
-    try:
+class _Copying:
+    """One call of `plain`: the items that may still be copied, however they are nested."""
+
+    def __init__(self, text: int, items: int) -> None:
+        self._text = text
+        self._left = items
+
+    def copy(self, value: Any, above: tuple[int, ...]) -> Any:
+        try:
+            return self._copy(value, above)
+        except Exception:
+            return f"({type(value).__name__} that can't be shown)"
+
+    def _copy(self, value: Any, above: tuple[int, ...]) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, (int, float)):
+            return number(value)
+        if isinstance(value, str):
+            return _cut(str(value), self._text)
+        if id(value) in above:
+            return "(cycle)"
+        if len(above) >= _MAX_DEPTH:
+            return "(too deep)"
+        above = (*above, id(value))
         if isinstance(value, Mapping):
-            pairs = list(value.items())
-            copy = {_cut(str(k), 250): _plain(v, text, items, above) for k, v in pairs[:items]}
-            if len(pairs) > items:
-                copy["..."] = f"({len(pairs) - items} more)"
+            pairs = self._some(value.items())
+            copy = {_cut(_words(key), MAX_NAME): self.copy(one, above) for key, one in pairs}
+            if len(pairs) < len(value):
+                copy["..."] = f"({len(value) - len(pairs)} more)"
             return copy
         if isinstance(value, (list, tuple, set, frozenset)):
-            cells = [_plain(cell, text, items, above) for cell in list(value)[:items]]
-            return [*cells, f"({len(value) - items} more)"] if len(value) > items else cells
-        return _cut(str(orjson_default(value)), text)
-    except Exception:
-        return f"({type(value).__name__} that can't be shown)"
+            cells = self._some(value)
+            rest = [f"({len(value) - len(cells)} more)"] if len(cells) < len(value) else []
+            return [*(self.copy(cell, above) for cell in cells), *rest]
+        return _cut(str(orjson_default(value)), self._text)
+
+    def _some(self, values: Iterable[Any]) -> list[Any]:
+        some = list(islice(values, self._left))
+        self._left -= len(some)
+        return some
 
 
 def _cut(value: str, limit: int) -> str:
     if len(value) > limit:
         half = limit // 2
-        value = f"{value[:half]} ... ({len(value)} characters, {len(value) - 2 * half} left out) ... {value[-half:]}"
+        left_out = len(value) - 2 * half
+        value = f"{value[:half]} ... ({len(value)} characters, {left_out} left out) ... {value[half + left_out :]}"
     return value.encode("utf-8", "backslashreplace").decode() if not value.isascii() else value
+
+
+def _words(value: object) -> str:
+    """Return text for any object, whatever its own methods do."""
+    return value if value.__class__ is str else str(plain(value, items=100))
 
 
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:
-        return f"{plain(record.msg)} {plain(record.args)} (not formatted: {type(error).__name__}: {plain(str(error))})"
+        message, args = record.__dict__.get("msg"), record.__dict__.get("args")
+        return f"{_words(message)} {_words(args)} (not formatted: {type(error).__name__}: {_words(error)})"
