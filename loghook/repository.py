@@ -35,7 +35,7 @@ def _head(git: Path) -> dict[str, str]:
         return {"commit": head}
     name = head.partition("ref:")[2].strip()
     commit = _reference(git, name)
-    return {"commit": commit, "branch": name.removeprefix("refs/heads/")} if commit else {}
+    return {"commit": commit, "branch": name.removeprefix("refs/heads/")} if _HASH.fullmatch(commit) else {}
 
 
 def _reference(git: Path, name: str) -> str:
