@@ -64,6 +64,8 @@ class Delivery:
         self.destination = destination
         self.batch_size = batch_size
         self.set_aside = 0
+        self.resume_at = 0.0
+        """When, in monotonic seconds, an adopted spool is to be tried again."""
         self.asked_to_wait = False
         """Whether the platform itself said how long to wait, which a flush does not cut short."""
         self._retry = Retry()
@@ -73,6 +75,11 @@ class Delivery:
     def position(self) -> int:
         """The offset below which the destination has everything."""
         return self.source.acks.get(self.destination).offset
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything to send."""
+        return bool(self.source.read(max(self.position, self.source.first), 1))
 
     def step(self, transport: Transport) -> Decision | None:
         """Send one batch and act on the outcome; return what was decided, None when there was nothing to send."""
@@ -159,7 +166,7 @@ class Listener:
         """Why nothing is delivered at the moment; empty when all is well."""
         self._home = home
         self._own = Delivery(source, destination.id, batch_size)
-        self._adopted: list[WriterSpool] = []
+        self._adopted: dict[Path, tuple[WriterSpool, Delivery]] = {}
         self._interval = interval
         self._voice = voice or Voice()
         self._transport: Transport | None = None
@@ -215,7 +222,7 @@ class Listener:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _drained(self) -> bool:
-        return self._own._next() is None and not self._adopted
+        return not self._own.has_more and not self._adopted
 
     def _round(self) -> float:
         """Deliver what is there; return how many seconds to wait."""
@@ -229,10 +236,8 @@ class Listener:
                 return decision.seconds
         if time.monotonic() >= self._next_adoption or self._deadline is not None:
             self._adopt()
-        for spool in list(self._adopted):
-            delay = self._deliver_adopted(spool)
-            if delay:
-                return delay
+        for spool, delivery in list(self._adopted.values()):
+            self._deliver_adopted(spool, delivery)
         return self._interval
 
     def _step(self, delivery: Delivery) -> Decision | None:
@@ -269,28 +274,27 @@ class Listener:
         self._next_adoption = time.monotonic() + _ADOPT
         run = self._own.source.run
         candidates = writers(self._home) if self._everywhere else run_writers(self._home, run)
-        known = {spool.directory for spool in self._adopted} | {self._own.source.directory}
         for spool in candidates:
-            if spool.directory not in known and is_concern(spool, self.destination.id) and claim(spool):
-                self._adopted.append(spool)
+            known = spool.directory in self._adopted or spool.directory == self._own.source.directory
+            if not known and is_concern(spool, self.destination.id) and claim(spool):
+                delivery = Delivery(spool, self.destination.id, self._own.batch_size)
+                self._adopted[spool.directory] = (spool, delivery)
         self._everywhere = False
 
-    def _deliver_adopted(self, spool: WriterSpool) -> float:
-        delivery = Delivery(spool, self.destination.id, self._own.batch_size)
-        while not self._over():
+    def _deliver_adopted(self, spool: WriterSpool, delivery: Delivery) -> None:
+        """Deliver until it is done, has to wait, or live events want to go first."""
+        while not self._over() and time.monotonic() >= delivery.resume_at:
             decision = self._step(delivery)
             if decision is None:
-                self._adopted.remove(spool)
+                del self._adopted[spool.directory]
                 settle(spool)
-                return 0.0
-            if decision.seconds:
-                return decision.seconds
-            if self._own._next() is not None:
-                return 0.0  # live events go first
-        return 0.0
+                return
+            delivery.resume_at = time.monotonic() + decision.seconds
+            if self._own.has_more:
+                return
 
     def _release(self) -> None:
-        for spool in self._adopted:
+        for spool, _ in self._adopted.values():
             spool.lock.release()
         self._adopted.clear()
         if self._transport is not None:
