@@ -7,6 +7,7 @@ and with the same length, by an event that says so and blanks. Doing it again ch
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def repair(directory: Path) -> int:
     """
     pieces = LogReader(directory).refresh()
     torn = 0
-    for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
+    for piece, following in itertools.zip_longest(pieces, pieces[1:]):
         with piece.path.open("r+b", buffering=0) as file:
             file.seek(HEADER)
             size = following.base - piece.base if following else -1

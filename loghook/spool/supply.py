@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from loghook.spool.limits import Limits
@@ -23,9 +22,10 @@ class Supply:
     Any thread may ask for one, at any moment; what is shared changes by single C calls.
     """
 
-    def __init__(self, directory: Path | None, limits: Limits, *, mapped: bool) -> None:
+    def __init__(self, directory: Path | None, limits: Limits, *, mapped: bool, clock: Callable[[], float]) -> None:
         self.directory = directory
         self.limits = limits
+        self._clock = clock
         self.mapped = mapped and directory is not None
         self.trouble = ""
         """What keeps the disk from being used, or did last."""
@@ -47,12 +47,12 @@ class Supply:
 
     def has_disk(self) -> bool:
         """Whether the disk may be tried now: there is one, and it has not just failed."""
-        return self.directory is not None and time.monotonic() >= self._not_before
+        return self.directory is not None and self._clock() >= self._not_before
 
     def failed(self, error: BaseException) -> None:
         """Leave the disk alone for a moment."""
         self.trouble = words(error)
-        self._not_before = time.monotonic() + _RETRY_DISK
+        self._not_before = self._clock() + _RETRY_DISK
 
     def forget_missing(self) -> None:
         """Take note of segments that somebody else deleted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,20 @@ class Log:
     """
 
     def __init__(
-        self, home: Path, run: str, meta: dict[str, Any], limits: Limits, *, mapped: bool | None = None
+        self,
+        home: Path,
+        run: str,
+        meta: dict[str, Any],
+        limits: Limits,
+        *,
+        mapped: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open a new log under `home`; `meta` goes into its meta.json.
 
         `mapped` says whether a memory map may be used; None asks the file system. Never raises for the disk's
-        sake: without a usable one the log lives in memory, and `trouble` says why.
+        sake: without a usable one the log lives in memory, and `trouble` says why. `clock` says, in seconds, when a
+        disk that failed may be tried again.
         """
         self.run = run
         self.writer = f"{os.getpid()}-{os.urandom(6).hex()}"
@@ -50,7 +59,7 @@ class Log:
         self.reader = LogReader(self.directory) if self.directory else None
         if mapped is None:
             mapped = self.directory is not None and not layout.is_unsafe(layout.filesystem(self.directory))
-        self._supply = Supply(self.directory, limits, mapped=mapped)
+        self._supply = Supply(self.directory, limits, mapped=mapped, clock=clock)
         self._backlog = Backlog()
         self._left: list[MappedSegment] = []
         self._lowest = 0
