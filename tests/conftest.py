@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = Path(os.environ.get("LOGHOOK_ARTIFACTS") or ROOT / "artifacts")
@@ -70,6 +71,10 @@ def is_here(host: str) -> bool:
 
 
 sys.addaudithook(refuse_outside)
+
+# How long an example takes says how busy the machine is, and nothing about us.
+settings.register_profile("loghook", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("loghook")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs so, and children inherit it: tests that press Ctrl-C would wait in vain.
