@@ -132,16 +132,10 @@ class Hooks:
         raise SystemExit(code)  # whatever was there before us did not leave
 
     def _exit_code(self) -> int:
-        """Return the code of the sys.exit() that ended the process, 0 if it was caught on its way or there was none.
-
-        An exception that reached the bottom of the stack has a traceback that begins with a frame nobody called, and
-        that frame did not get as far as its return.
-        """
+        """Return the code of the sys.exit() that ended the process, 0 if it was caught on its way or there was none."""
         exit_ = self._exit
         trace = exit_.__traceback__ if exit_ else None
-        if exit_ is None or trace is None or trace.tb_frame.f_back is not None or _returned(trace.tb_frame):
-            return 0
-        if exit_.code is None:
+        if exit_ is None or exit_.code is None or trace is None or _was_caught(trace.tb_frame):
             return 0
         return exit_.code if isinstance(exit_.code, int) else 1
 
@@ -149,7 +143,8 @@ class Hooks:
 
     def _watch(self, number: int) -> None:
         before = signal.getsignal(number)
-        if before is signal.SIG_DFL or callable(before):
+        is_reload = number == getattr(signal, "SIGHUP", None) and callable(before)  # goes on, as daemons do
+        if before is signal.SIG_DFL or (callable(before) and not is_reload):
             self._signals[number] = before
             signal.signal(number, self._on_signal)
 
@@ -167,6 +162,19 @@ class Hooks:
         os.kill(os.getpid(), number)
 
 
-def _returned(frame: FrameType) -> bool:
-    """Whether a frame that is over ended by a return, and not by an exception."""
-    return opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN_")
+def _was_caught(frame: FrameType | None) -> bool:
+    """Whether an exception that passed through `frame` was caught there or further out.
+
+    One that went all the way ended every frame on it; a frame that goes on, or that came to its return, did not let it
+    through.
+    """
+    running: FrameType | None = sys._getframe()
+    alive = []
+    while running is not None:
+        alive.append(running)
+        running = running.f_back
+    while frame is not None:
+        if frame in alive or opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN_"):
+            return True
+        frame = frame.f_back
+    return False

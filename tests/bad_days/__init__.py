@@ -1,0 +1,1 @@
+"""What happens to whole processes, on good days and on bad ones."""
