@@ -46,7 +46,7 @@ setup(
     package_data={"loghook": ["py.typed"], "loghook.server": ["ui/*", "ui/**/*"]},
     install_requires=[
         "click>=8.2",
-        "orjson>=3.9",
+        "orjson>=3.9.15",
         "python-json-logger>=3.1",
         "requests>=2.28",
     ],
