@@ -17,6 +17,7 @@ __all__ = ["JSONAnswer", "Problem", "accepts_gzip", "encoded", "number", "points
 
 WORTH_COMPRESSING = 2048
 FASTEST = 1
+LARGEST_WHOLE = 2.0**53
 REFUSED = re.compile(r";q=0(\.0*)?$")
 
 
@@ -80,8 +81,11 @@ def number(value: float | None) -> float | str | None:
 
 def points(columns: Columns) -> list[list[float | str | None]]:
     """Return points as `[step, time, value]`; a whole step is an integer."""
-    whole = int
     return [
-        [whole(step) if step.is_integer() else step, time, value if isfinite(value) else number(value)]
+        [
+            int(step) if step.is_integer() and abs(step) < LARGEST_WHOLE else step,
+            time,
+            value if isfinite(value) else number(value),
+        ]
         for step, time, value in columns
     ]

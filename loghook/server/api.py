@@ -45,7 +45,7 @@ class API:
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._lines: OrderedDict[int, tuple[int, str]] = OrderedDict()
+        self._lines: OrderedDict[int, tuple[int, float, str]] = OrderedDict()
 
     async def runs(self, request: Request, account: int) -> Response:
         """GET /api/v1/runs: the runs, newest first; `limit`, `before`, `q`."""
@@ -188,13 +188,16 @@ class API:
         ]
 
     def _line(self, connection: Connection, metric: metric_series.Totals) -> str:
-        known = self._lines.get(metric.number)
-        if known is None or known[0] != metric.count:
-            known = (metric.count, sparkline(metric_series.thinned(connection, metric, POINTS)))
-            self._lines[metric.number] = known
-            while len(self._lines) > LINES_REMEMBERED:
-                self._lines.popitem(last=False)
-        return known[1]
+        """A metric's small line. One that grew by less than a line shows is drawn anew after a second only."""
+        now = time.monotonic()
+        count, drawn, line = self._lines.get(metric.number, (0, 0.0, ""))
+        if count == metric.count or (now - drawn < 1.0 and (metric.count - count) * POINTS < count):
+            return line
+        line = sparkline(metric_series.thinned(connection, metric, POINTS))
+        self._lines[metric.number] = (metric.count, now, line)
+        while len(self._lines) > LINES_REMEMBERED:
+            self._lines.popitem(last=False)
+        return line
 
 
 def _totals(metric: metric_series.Totals) -> dict[str, Any]:

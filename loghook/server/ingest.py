@@ -7,16 +7,19 @@ was expected, unless the writer says that it has nothing older any more.
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loghook.server.events import Parsed, parse
+from loghook.server.events import Parsed, parse, refused
 from loghook.server.store import Store, logs, rows, runs
 
 __all__ = ["MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
+
+logger = logging.getLogger("loghook.server")
 
 MAX_LINES = 200_000
 """Lines in a batch, blank ones not counted."""
@@ -149,8 +152,13 @@ class Ingest:
         return Stored(end, tuple((skipped + bad.index, bad.reason) for bad in parsed.set_aside))
 
     def _write(self, connection: sqlite3.Connection, writer: runs.Writer, offset: int, parsed: Parsed) -> None:
-        for event in parsed.events:
-            runs.apply(connection, writer, event)
+        for index, event in parsed.events:
+            try:
+                runs.apply(connection, writer, event)
+            except (TypeError, ValueError, OverflowError) as error:
+                # A writer would send it again for ever, and never get past it.
+                logger.error("an event of run %s cannot be applied: %r", writer.run, error, exc_info=error)
+                parsed.set_aside.append(refused(index, event, f"the server failed at it: {type(error).__name__}"))
         if parsed.records:
             logs.add(connection, writer.run, writer.number, parsed.records)
         if parsed.points:

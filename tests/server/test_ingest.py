@@ -280,3 +280,52 @@ def test_many_names(client: Any, record: Record) -> None:
     assert {metric["count"] for metric in found} == {2}
     assert len(client.read("/runs/run/metrics", q="R77/W")["metrics"]) == 1
     assert client.read("/runs/run")["counts"] == {"logs": 2, "metrics": 10_000}
+
+
+NASTY = [
+    {"event": "dropped", "dropped": {"a": 2**64 - 1, "b": -5, "c": True, "d": "x", "e": 1e300}},
+    {
+        "event": "run_started",
+        "run": {"name": "\0", "pid": 2**64 - 1, "rank": -(2**63), "argv": [2**64 - 1], "host": "\0"},
+    },
+    {"event": "writer_started", "writer": {"pid": 1e300, "host": 5, "rank": 2**64 - 1}},
+    {"event": "params", "params": {"": None, "\0": {"x": [1e308]}, "n": 2**64 - 1}},
+    {"event": "run_ended", "status": "failure", "exception": 5, "reason": []},
+    {
+        "message": "\0 \ufeff \u2028",
+        "logger": "\0",
+        "level": "\0",
+        "step": 2**64 - 1,
+        "metrics": {"\0": 1e308, "": -1e308},
+    },
+    {"message": "m", "step": -1e308, "metrics": {"\0": -1e308, "": 1e308}, "level": -5},
+    {"message": "m", "metrics": {"\0": 2**64 - 1, "": 5e-324}, "level": 2**64 - 1},
+    {"message": "m", "time": -1e308},
+    {"message": "m", "time": 1e308, "metrics": {"": 1}},
+    {"message": "m", "metrics": {"": 1}},
+]
+
+
+def test_nasty(client: Any) -> None:
+    """Extreme values of every kind are stored or set aside, and everything can still be read, time after time."""
+    offset = 0
+    for _ in range(3):
+        for event in NASTY:
+            answer = client.post([{"time": 1.0, **event}], offset)
+            assert answer.status_code == 200, answer.text
+            offset = answer.json()["offset"]
+    for path in ("/runs", "/overview", "/runs/run", "/runs/run/logs", "/runs/run/metrics"):
+        client.read(path)
+    assert len(client.read("/runs/run/series", name=["", "\0"])["series"]) == 2
+
+
+@pytest.mark.parametrize("depth", range(230, 270, 3))
+def test_deep(client: Any, depth: int) -> None:
+    """Deep nesting is stored or set aside, and everything can still be read."""
+    deep = b"[" * depth + b"]" * depth
+    body = b'{"time":1,"event":"params","params":{"a":' + deep + b"}}\n"
+    body += b'{"time":1,"event":"run_started","run":{"params":{"b":' + deep + b'},"argv":' + deep + b"}}\n"
+    body += b'{"time":1,"message":"m","extra":{"a":' + deep + b"}}\n"
+    assert client.post(body).status_code == 200
+    for path in ("/runs", "/overview", "/runs/run", "/runs/run/logs"):
+        client.read(path)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -204,6 +205,28 @@ def test_delivers_for_others(home: Path) -> None:
 
     with Server(home, port=0, deliver=deliver):
         assert called.wait(10)
+
+
+def test_bombs(home: Path) -> None:
+    """Bodies that unpack to gigabytes cost no memory."""
+    stream = zlib.compressobj(9, wbits=31)
+    zeros = bytes(1 << 20)
+    bomb = b"".join(stream.compress(zeros) for _ in range(4096)) + stream.flush()
+    with process(home) as (running, url, _), requests.Session() as session:
+        key = json.loads((home / "loghook.json").read_text())["api_key"]
+        session.headers.update({"Authorization": f"Bearer {key}", "Content-Encoding": "gzip"})
+        before = memory(running.pid)
+        for _ in range(5):
+            answer = session.post(f"{url}/api/v1/runs/r/writers/w/events?offset=0", data=bomb, timeout=30)
+            assert answer.status_code == 413
+        assert memory(running.pid) - before < 64 * 1024
+
+
+def memory(pid: int) -> int:
+    """Return the most memory that a process ever held, in KiB."""
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert match
+    return int(match[1])
 
 
 def test_sigkill(home: Path, as_client: Callable[..., Any], record: Record, body: Body) -> None:

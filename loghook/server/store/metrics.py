@@ -137,14 +137,14 @@ def _counted(metric: Metric, steps: list[float | None]) -> list[float]:
     """The steps, a missing one being one more than the largest so far; the largest is kept."""
     if None not in steps:
         given: list[float] = steps  # type: ignore[assignment]
-        metric.top_step = max(metric.top_step, max(given))
+        metric.top_step = max(metric.top_step, float(max(given)))
         return given
     top = metric.top_step
     counted: list[float] = []
     for step in steps:
         if step is None:
-            step = floor(top) + 1
-        top = max(top, step)
+            step = float(floor(top) + 1)
+        top = max(top, float(step))
         counted.append(step)
     metric.top_step = top
     return counted

@@ -13,6 +13,7 @@ from loghook.server.status import seen_at
 __all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "seen"]
 
 NAME_LENGTH = 1000
+LARGEST_COUNT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def _dropped(connection: sqlite3.Connection, writer: Writer, event: dict[str, An
     (known,) = connection.execute("SELECT dropped FROM runs WHERE number = ?", (writer.run,)).fetchone()
     total = orjson.loads(known)
     for reason, count in counts.items():
-        total[reason] = total.get(reason, 0) + count
+        total[reason] = min(total.get(reason, 0) + count, LARGEST_COUNT)
     _merge(connection, writer, "dropped", total)
 
 
