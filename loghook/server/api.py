@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from loghook.server.answers import Problem, encoded, number, points
-from loghook.server.events import level_number
+from loghook.server.levels import level_number
 from loghook.server.sparkline import POINTS, sparkline
 from loghook.server.store import Store, views
 from loghook.server.store import logs as log_lines

@@ -2,7 +2,7 @@
 
 A body is newline-delimited JSON. A line that cannot be stored (no JSON, no object, a wrong type where the store needs
 a right one, too long) is set aside with its reason and the rest goes on. Whatever is merely odd is kept: a record's
-line is stored as it came, and `present` sorts it into fields when it is read, with unknown keys under "extra".
+line is stored as it came, and `present` sorts it into fields when it is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import Any
 
 import orjson
 
-__all__ = ["MAX_LINE", "Parsed", "Points", "Record", "SetAside", "level_number", "parse", "present", "refused"]
+from loghook.server.levels import LEVELS, level_number
+from loghook.server.present import DEEPEST, writable
+
+__all__ = ["MAX_LINE", "Parsed", "Points", "Record", "SetAside", "parse", "refused"]
 
 MAX_LINE = 4 * 1024 * 1024
 """Bytes in one line; a longer one is set aside."""
@@ -24,21 +27,10 @@ KEPT_OF_BAD_LINE = 64 * 1024
 # Lines are taken in slices, so that a body of very many tiny lines never stands in memory as that many objects.
 SLICE = 1000
 
-LEVELS = {"NOTSET": 0, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50, "CRITICAL": 50}
-# Names that libraries add, at the numbers that they give them.
-LEVELS |= {"TRACE": 5, "VERBOSE": 15, "NOTICE": 25, "SUCCESS": 25}
-DEFAULT_LEVEL = 20
-NAMES = {0: "NOTSET", 10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
-
 NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 SKIPPED: Any = object()
-DEEPEST = 32
-"""Levels of objects within metrics; what lies deeper stays in the record's line alone."""
 
-AROUND = 8
-"""Levels that answers put around what they hold, and some to spare."""
-LARGEST_LEVEL = 10**9
 
 # Escapes that the text search would miss, because it looks for text as orjson writes it.
 FOREIGN_ESCAPE = re.compile(r"\\(?:u(?!00[01])|/)")
@@ -115,7 +107,7 @@ def _parse_slice(lines: list[str], start: int, parsed: Parsed) -> None:
                 parsed.events.append((index, _checked_event(event)))
             else:
                 _take(event, time, line, parsed)
-        except BadLine as error:
+        except ValueError as error:
             parsed.set_aside.append(_bad(index, str(error), line))
             continue
         if time > parsed.latest:
@@ -182,20 +174,9 @@ def _one(line: str) -> tuple[str, Any]:
         event = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         raise BadLine(f"not JSON: {error.msg}") from None
-    if FOREIGN_ESCAPE.search(line) and _writable(event):
+    if FOREIGN_ESCAPE.search(line) and writable(event):
         line = orjson.dumps(event).decode()
     return line, event
-
-
-def _writable(value: object) -> bool:
-    """Tell whether orjson can write what it has read, within an answer: it reads deeper nesting than it writes."""
-    for _ in range(AROUND):
-        value = [value]
-    try:
-        orjson.dumps(value)
-    except TypeError:  # what its own error derives from
-        return False
-    return True
 
 
 def _bad(index: int, reason: str, line: str) -> SetAside:
@@ -252,21 +233,6 @@ def _add_odd(
     found.values.append(float(number))
 
 
-def level_number(level: object) -> int:
-    """Return a level's number: a standard name's, the one in "Level 15", an integer itself, INFO's for others."""
-    if isinstance(level, int) and abs(level) <= LARGEST_LEVEL:
-        return int(level)
-    if not isinstance(level, str):
-        raise BadLine("level must be a name or a small integer")
-    known = LEVELS.get(level.upper())
-    if known is not None:
-        return known
-    word, _, digits = level.partition(" ")
-    if word == "Level" and digits.isascii() and digits.isdigit() and len(digits) < 10:
-        return int(digits)
-    return DEFAULT_LEVEL
-
-
 # The events of a run's life, and the key that must be an object in each.
 BODIES = {"run_started": "run", "writer_started": "writer", "params": "params", "dropped": "dropped"}
 ENDINGS = ("success", "failure", "stopped")
@@ -282,48 +248,6 @@ def _checked_event(event: dict[str, Any]) -> dict[str, Any]:
             raise BadLine(f"{kind} needs an object {BODIES[kind]!r}")
     elif kind != "heartbeat":
         raise BadLine("an event that this server does not know" if isinstance(kind, str) else "event must be a string")
-    if not _writable(event):
+    if not writable(event):
         raise BadLine("nested too deeply")
     return event
-
-
-TEXTS = ("exception", "stack", "stream", "thread", "file")
-KNOWN = {"time", "level", "logger", "message", "metrics", "step", "extra", *TEXTS}
-
-
-def present(line: str) -> dict[str, Any]:
-    """Return a stored record's line as the read API gives it: known fields of the right type, the rest in "extra"."""
-    event: dict[str, Any] = orjson.loads(line)
-    row: dict[str, Any] = {"time": event["time"], "level": _name(event.get("level", "INFO"))}
-    row["logger"] = event.get("logger", "root")
-    row["message"] = event.get("message", "")
-    extra = event.get("extra")
-    odd = {name: value for name, value in event.items() if name not in KNOWN}
-    if extra is not None and not isinstance(extra, dict):
-        odd["extra"] = extra
-    for name in TEXTS:
-        if isinstance(event.get(name), str):
-            row[name] = event[name]
-        elif name in event:
-            odd[name] = event[name]
-    if isinstance(event.get("metrics"), dict):
-        row["metrics"] = event["metrics"]
-    step = event.get("step")
-    if isinstance(step, int | float):
-        row["step"] = step
-    elif step is not None:
-        odd["step"] = step
-    if odd or extra:
-        row["extra"] = {**(extra if isinstance(extra, dict) else {}), **odd}
-    if line.count("{") + line.count("[") > DEEPEST and not _writable(row):
-        # Nested so deeply that no answer can hold it as JSON: the line itself, as text, can.
-        row.pop("metrics", None)
-        row["extra"] = {"line": line}
-    return row
-
-
-def _name(level: object) -> str:
-    if isinstance(level, str):
-        return level
-    number = level_number(level)
-    return NAMES.get(number, f"Level {number}")

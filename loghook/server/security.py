@@ -2,7 +2,7 @@
 
 Host: a page of a foreign site can make its own name point to this machine (DNS rebinding); then its scripts would talk
 to this server as if it were theirs. Its name stays in the Host header, so only known names are answered: addresses as
-numbers, localhost, this machine's name, and what `--allow-host` adds.
+numbers, localhost, this machine's name, and what `--name` adds.
 
 Origin: a browser sends the cookie along whoever asks. So a request that changes something needs a key in the
 Authorization header, which no foreign page can send, or an Origin that is this server.
@@ -73,7 +73,7 @@ class Guard:
         host = headers.get("host", "")
         if not self.answers_to(host_of(host)):
             name = host_of(host) or host
-            remedy = f"if it should, start it with --allow-host {name}"
+            remedy = f"if it should, start it with --name {name}"
             return Problem(403, f"this server does not answer to the name {name!r}; {remedy}")
         if method not in SAFE_METHODS and not headers.get("authorization") and not self._same_origin(headers):
             return Problem(403, "a request from another site may change nothing here; send an API key to do so")

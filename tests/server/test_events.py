@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loghook.server.events import MAX_LINE, level_number, parse, present
+from loghook.server.events import MAX_LINE, parse
+from loghook.server.levels import level_number
+from loghook.server.present import present
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

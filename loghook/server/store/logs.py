@@ -15,7 +15,8 @@ from typing import Any
 
 import orjson
 
-from loghook.server.events import Record, present
+from loghook.server.events import Record
+from loghook.server.present import present
 from loghook.server.store import rows
 from loghook.server.store.schema import LINE_BITS, NOTABLE
 
