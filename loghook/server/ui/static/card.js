@@ -17,17 +17,24 @@ export class Card {
     this.value = h("b", { class: "value" });
     this.thin = h("span", { class: "thin" });
     this.body = h("div", { class: "chart" });
+    this.label = h("span", { class: "name" });
     this.element = h(
       "article",
       { class: "card" },
       h("button", { type: "button", class: "cardhead", title: name, onclick: () => open(name) },
-        h("span", { class: "name" }, name.slice(name.indexOf("/") + 1) || name), this.thin, this.value),
+        this.label, this.thin, this.value),
       this.body,
     );
     this.element.setAttribute("aria-label", name);
     this.element.dataset.metric = name;
     this.element.card = this;
     this.body.addEventListener("click", () => narrow.matches && open(name));
+  }
+
+  // How it stands in the grid: under the head of a group its prefix need not be said again.
+  place(group, colour) {
+    this.colour = colour;
+    say(this.label, group ? this.name.slice(group.length + 1) || this.name : this.name);
   }
 
   // What the table of metrics says: the last value, and how many points there are.

@@ -72,7 +72,7 @@ export class Charts {
       if (wanted.length >= this.room) break;
       if (groups.length > 1) wanted.push(this.#head(group, members.length));
       if (this.closed.has(group)) continue;
-      for (const name of members.slice(0, this.room - wanted.length)) wanted.push(this.#card(name).element);
+      for (const name of members.slice(0, this.room - wanted.length)) wanted.push(this.#card(name, group).element);
     }
     this.all = wanted.length < this.room;
     const kept = new Set(wanted);
@@ -105,7 +105,7 @@ export class Charts {
     return head;
   }
 
-  #card(name) {
+  #card(name, group) {
     let card = this.cards.get(name);
     if (!card) {
       card = new Card(name, this.open);
@@ -113,7 +113,7 @@ export class Charts {
       this.near.observe(card.element);
       card.meta(this.metrics.get(name));
     }
-    card.colour = this.colourOf(name);
+    card.place(group, this.colourOf(name));
     return card;
   }
 
@@ -134,7 +134,7 @@ export class Charts {
   }
 
   #grow() {
-    if (this.all) return;
+    if (this.all || !this.metrics.size) return;
     this.room += PAGE;
     this.lay();
     // The observer only speaks of changes: look again whether this was enough.

@@ -29,7 +29,7 @@ function facts(run) {
     ["Command", Array.isArray(run.argv) ? run.argv.join(" ") : run.argv],
     ["Source", run.source],
     ["Records", run.counts && run.counts.logs !== undefined ? run.counts.logs.toLocaleString("en") : null],
-    ["Points", run.counts && run.counts.metrics !== undefined ? run.counts.metrics.toLocaleString("en") : null],
+    ["Metrics", run.counts && run.counts.metrics !== undefined ? run.counts.metrics.toLocaleString("en") : null],
   ].filter(([, value]) => value !== undefined && value !== null && value !== "");
   const list = h("dl", { class: "facts" });
   for (const [name, value] of rows) list.append(h("dt", {}, name), h("dd", {}, String(value)));

@@ -52,6 +52,8 @@ export function settle(ms, work) {
 
 export const narrow = matchMedia("(max-width: 899px)");
 
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, ".");
+
 // The bar that says that the server does not answer, and when it is asked again.
 export function troubleBar(element, retry) {
   const text = h("span");
@@ -59,7 +61,7 @@ export function troubleBar(element, retry) {
   return (error, wait) => {
     element.hidden = error === null;
     if (error === null) return say(text, "");
-    const why = error.status ? error.message : "Not connected to the server.";
+    const why = error.status ? sentence(error.message) : "Not connected to the server.";
     say(text, `${why} Retrying in ${Math.round(wait / 1000)} s.`);
   };
 }

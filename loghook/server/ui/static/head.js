@@ -50,7 +50,9 @@ export class Head {
   }
 
   line(row) {
-    say(byId("last-line"), `${format.clock(row.time)} ${plain(String(row.message ?? "")).split("\n")[0].slice(0, 200)}`);
+    const numbers = Object.entries(row.metrics || {}).map(([name, value]) => `${name} ${format.number(value)}`).join(", ");
+    const text = plain(String(row.message ?? "")).split("\n")[0].slice(0, 200) || numbers;
+    say(byId("last-line"), `${format.clock(row.time)} ${text}`);
   }
 }
 

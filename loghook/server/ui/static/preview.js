@@ -18,7 +18,7 @@ export function preview(data, { width, height, log, mode, colour }) {
   const px = (x) => MARGIN.l + ((x - x0) / (x1 - x0)) * (right - MARGIN.l);
   const py = (y) => bottom - ((bend(y) - bend(y0) + pad) / (bend(y1) - bend(y0) + 2 * pad)) * (bottom - MARGIN.t);
   const drawing = svg("svg", { width, height, class: "preview", role: "img", "aria-hidden": "true" });
-  for (const tick of ticks(y0, y1, 3, log)) drawing.append(...across(tick, py(tick), right));
+  for (const tick of ticks(y0, y1, 4, log)) drawing.append(...across(tick, py(tick), right));
   drawing.append(...below(data, { x0, x1, px, bottom, right, mode }));
   drawing.append(...strokes(data, px, py, log).map((points) => stroke(points, colour)));
   for (const odd of data.odd) drawing.append(mark(odd, px(odd.x), bottom));
@@ -32,7 +32,7 @@ function across(tick, y, right) {
 
 function below(data, { x0, x1, px, bottom, right, mode }) {
   const name = (x) => (mode === "wall" ? clock(x / 1000) : number(x, 3));
-  const marks = mode === "wall" ? [x0, x1] : ticks(x0, x1, 4).filter((x) => px(x) <= right - 8);
+  const marks = mode === "wall" ? [x0, x1] : ticks(x0, x1, 5).filter((x) => px(x) <= right - 8);
   const texts = marks.map((x, i) => {
     const end = mode === "wall" && i ? "end" : mode === "wall" ? "start" : "middle";
     return svg("text", { x: px(x), y: bottom + 15, "text-anchor": end }, name(x));

@@ -5,7 +5,7 @@ import { get, Poll, ROOT } from "./api.js";
 import { Charts } from "./charts.js";
 import { controls } from "./controls.js";
 import { details } from "./details.js";
-import { byId, narrow, troubleBar } from "./dom.js";
+import { byId, narrow, say, troubleBar } from "./dom.js";
 import { Head } from "./head.js";
 import { Large } from "./large.js";
 import { Log } from "./log.js";
@@ -64,7 +64,8 @@ const panel = controls(state, {
 
 async function tick() {
   const asked = Date.now();
-  run = await get(path);
+  run = await known();
+  if (!run) return;
   skew = Number.isFinite(run.now) ? run.now - (asked + Date.now()) / 2000 : skew;
   head.show(run, Date.now() / 1000 + skew);
   details(byId("details"), run);
@@ -72,6 +73,18 @@ async function tick() {
   await log.poll();
   late();
   await metrics();
+}
+
+// The run; null where the server knows none of this id yet.
+async function known() {
+  const found = await get(path).catch((error) => {
+    if (error.status === 404) return null;
+    throw error;
+  });
+  byId("missing").hidden = found !== null;
+  document.body.classList.toggle("is-missing", found === null);
+  if (!found) say(byId("name"), id);
+  return found;
 }
 
 // plotly.js is big: it comes when the log is on the screen.
