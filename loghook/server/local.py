@@ -10,17 +10,22 @@ writer that is done is never looked at again: thousands of those cost a few `sta
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from loghook.listener import claim, settle
 from loghook.server.ingest import Gap, Ingest, Stored
+from loghook.server.store import Closed
 from loghook.spool import LOCAL, WriterSpool, writers
 from loghook.threads import barred
 
 __all__ = ["EVERY", "Local"]
+
+logger = logging.getLogger("loghook.server")
 
 EVERY = 0.25
 """Seconds between two looks at the living writers."""
@@ -61,12 +66,12 @@ class Local:
         self._next_listing = 0.0
 
     def look(self) -> bool:
-        """Take one batch of each writer that has something; true when there was any. Raises sqlite3.Error, OSError."""
+        """Take one batch of each writer that has something; true when there was any. Raises sqlite3.Error, Closed."""
         with barred():
             if time.monotonic() >= self._next_listing:
                 self._next_listing = time.monotonic() + LIST_EVERY
                 self._list()
-            taken = [self._take(reading) for reading in list(self._reading.values())]
+            taken = [self._take_or_leave(reading) for reading in list(self._reading.values())]
             return any(taken)
 
     def close(self) -> None:
@@ -96,6 +101,20 @@ class Local:
             else:
                 self._done.add(spool.directory)
         self._done &= present
+
+    def _take_or_leave(self, reading: Reading) -> bool:
+        """One spool that cannot be read, or that nothing can be made of, holds up none of the others."""
+        spool = reading.spool
+        try:
+            return self._take(reading)
+        except (sqlite3.Error, Closed):
+            raise
+        except Exception as error:
+            sentence = "the spool %s cannot be taken: %r; it is left as it is until this server starts anew"
+            logger.error(sentence, spool.directory, error)
+            spool.lock.release()
+            self._drop(reading)
+            return False
 
     def _take(self, reading: Reading) -> bool:
         spool = reading.spool

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loghook.server import Server
 
 WaitUntil = Callable[..., None]
@@ -141,3 +143,18 @@ def test_other_destination(home: Path, as_client: Callable[..., Any], wait_until
         wait_until(lambda: client.get("/runs/here").ok)
         wait_until(lambda: len(spools(home)) == 1)
         assert client.get("/runs/away").status_code == 404
+
+
+def test_unusable_spool(
+    home: Path, as_client: Callable[..., Any], wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A spool that nothing can be made of is left as it is, named once, and holds up no other."""
+    finish(script(home, "a", "log.info('x')"))
+    (spool,) = spools(home)
+    spool.rename(spool.with_name("w" * 100))
+    finish(script(home, "b", "log.info('x')"))
+    with Server(home, port=0) as server:
+        client = as_client(server)
+        wait_until(lambda: client.get("/runs/b").ok and len(spools(home)) == 1)
+        assert client.get("/runs/a").status_code == 404
+    assert ["w" * 100 in record.getMessage() for record in caplog.records] == [True]
