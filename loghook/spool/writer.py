@@ -254,6 +254,11 @@ class Log:
         offset, count = self._counted
         return count + self.count_from(offset)
 
+    @property
+    def in_memory(self) -> int:
+        """How many events lie in memory alone, and go with the process."""
+        return sum(segment.data.count(b"\n") for segment in self._backlog if not segment.stored)
+
     def count_from(self, offset: int) -> int:
         """Return how many events lie at `offset` and after it."""
         count = 0
@@ -291,8 +296,9 @@ class Log:
     @property
     def first(self) -> int:
         """The oldest offset that is still there."""
-        pieces = self.reader.refresh() if self.reader else []
+        # in the order in which lines move: what leaves memory meanwhile is then seen on disk
         bases = [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
+        pieces = self.reader.refresh() if self.reader else []
         return min([*bases, *(piece.base for piece in pieces[:1])], default=0)
 
     def end(self) -> int:
