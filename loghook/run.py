@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "destination", "destination_id", "masked_arguments"]
 
+_SHORTEST_INTERVAL = 0.02
 _USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
 _SECRET = re.compile(r"key|token|secret|passw|auth|cookie|dsn|credential", re.IGNORECASE)
 
@@ -62,8 +63,8 @@ class Run:
         self.keeper: Keeper | None = None
         self._getter = api_key_getter
         self._params = dict(params or {})
-        self._status: str | None = None
         self._told_of: set[str] = set()
+        self._trouble_told = ""
         self._last_heartbeat = time.monotonic()
         self._ended = False
         limits = Limits(settings.spool_limit, settings.memory_limit)
@@ -100,12 +101,7 @@ class Run:
             if self._params:
                 started["params"] = self._params
             log.put(encode({"time": time.time(), "event": "run_started", "run": started}))
-        if log.trouble:
-            self.voice.say(
-                f"{self.settings.home} can't hold a spool ({log.trouble}); events wait in memory, "
-                f"{self.settings.memory_limit >> 20} MiB at most, and do not survive a crash",
-                about="disk",
-            )
+        self._tell_trouble(log)
         self._start_threads(log)
 
     @property
@@ -114,15 +110,18 @@ class Run:
         return self.owner and self.pid == os.getpid()
 
     def _start_threads(self, log: Log) -> None:
-        keeper = Keeper(lambda: self._keep(log), self.settings.flush_interval, self._keeper_failed)
+        """Start all threads now: once a short script has come to its end Python starts no more."""
+        interval = max(self.settings.flush_interval, _SHORTEST_INTERVAL)
+        keeper = Keeper(lambda: self._keep(log), interval, self._keeper_failed)
         log.wanted = keeper.wake.ring
         self.keeper = keeper
         self.listeners = []
         keeper.start()
+        if LOCAL not in self.destinations:
+            self._start_listeners(log, interval)
 
-    def _start_listeners(self, log: Log) -> None:
-        """Make and start the listeners: on the keeper's thread, since importing what they need takes a while."""
-        with importing():
+    def _start_listeners(self, log: Log, interval: float) -> None:
+        with importing():  # and only where there is a URL: it takes a while
             from loghook.credentials import KeySource, key_files
             from loghook.listener import Listener
 
@@ -132,7 +131,7 @@ class Run:
                 destination(url, keys, self.settings.timeout),
                 log,
                 self.settings.home,
-                interval=self.settings.flush_interval,
+                interval=interval,
                 batch_size=self.settings.batch_size,
                 voice=self.voice,
             )
@@ -142,10 +141,9 @@ class Run:
     # ---------------------------------------------------------------- the keeper's chores
 
     def _keep(self, log: Log) -> None:
-        if len(self.listeners) < len(self._urls()):
-            self._start_listeners(log)
         log.reserve()
         log.settle()
+        self._tell_trouble(log)
         log.tidy(list(self.destinations))
         if log.full:
             self.voice.say(f"the spool is full; dropped so far: {log.drops.counts()}", about="drops")
@@ -159,6 +157,18 @@ class Run:
     def _keeper_failed(self, error: Exception) -> None:
         self.voice.say(
             f"the spool's keeper met {type(error).__name__}: {error}; records are still taken", about="keeper"
+        )
+
+    def _tell_trouble(self, log: Log) -> None:
+        """Say what keeps the disk from being used, when that is news."""
+        if log.trouble in ("", self._trouble_told):
+            return
+        self._trouble_told = log.trouble
+        survive = "the process" if LOCAL in self.destinations else "a crash"
+        self.voice.say(
+            f"{self.settings.home} can't hold a spool ({log.trouble}); events wait in memory, "
+            f"{self.settings.memory_limit >> 20} MiB at most, and do not survive {survive}",
+            about="disk",
         )
 
     def _tell_drops(self, log: Log, *, closing: bool = False) -> None:
@@ -265,6 +275,8 @@ class Run:
             self._keep(log)
             self._tell_drops(log, closing=True)
         for listener in self.listeners:
+            listener.hurry(deadline)
+        for listener in self.listeners:
             listener.close(deadline)
         self._say_what_stays(log)
 
@@ -277,11 +289,12 @@ class Run:
 
     def _say_what_stays(self, log: Log) -> None:
         for name, url in self.destinations.items():
-            count = log.count_from(log.acks.get(name).offset) if name != LOCAL else 0
-            if count and log.directory:
-                self.voice.say(f"{count} events for {url} wait in {log.directory}; `loghook sync` sends them")
-            elif count:
-                self.voice.say(f"{count} events for {url} are lost: the disk could not hold them")
+            count = log.count_from(log.acks.get(name).offset)
+            lost = min(count, log.in_memory)
+            if count > lost and name != LOCAL:
+                self.voice.say(f"{count - lost} events for {url} wait in {log.directory}; `loghook sync` sends them")
+            if lost:
+                self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about="disk")
 
 
 def destination_id(url: str) -> str:

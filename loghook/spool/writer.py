@@ -170,7 +170,8 @@ class Log:
     @property
     def full(self) -> bool:
         """Whether plain records are being dropped."""
-        return self._segment.tight or self._supply.is_tight()
+        nearly = self.limits.soft_memory - self.limits.soft_memory // 16
+        return self._segment.tight or self._supply.is_tight() or self._backlog.held() > nearly
 
     def disk_used(self) -> int:
         """Return the bytes that the segments on disk take, reserved ones included."""
