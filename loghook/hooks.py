@@ -6,6 +6,7 @@ Every hook calls what was there before; the interpreter's own output and the exi
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import os
 import signal
@@ -77,6 +78,8 @@ class Hooks:
             self.run.close()
         except KeyboardInterrupt:  # somebody can't wait for the delivery; the program itself had ended
             self.run.close(0.0)
+        if self._interrupted == "KeyboardInterrupt":
+            _die_of_ctrl_c()
 
     def _outcome(self) -> tuple[str, str]:
         if self._interrupted:
@@ -160,6 +163,16 @@ class Hooks:
             self.finish()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+
+def _die_of_ctrl_c() -> None:
+    """Have the interpreter end as by SIGINT, which it forgets when any thread has called `eval` or `exec` meanwhile.
+
+    Importing a module with a named tuple in it does. What `exec` lets through last is what counts (CPython's
+    `unhandled_keyboard_interrupt`); shells stop their loops by it.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
 
 
 def _was_caught(frame: FrameType | None) -> bool:

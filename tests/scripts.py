@@ -63,9 +63,9 @@ class Script:
             text=True,
         )
 
-    def run(self, *arguments: str, timeout: float = 60.0, **variables: str) -> Ended:
-        """Run it to its end, within `timeout` seconds."""
-        return finish(self.start(*arguments, **variables), timeout)
+    def run(self, *arguments: str, **variables: str) -> Ended:
+        """Run it to its end, within a minute."""
+        return finish(self.start(*arguments, **variables))
 
     def run_both(self, argument: str) -> tuple[Ended, Ended]:
         """Run it without and with an argument, at the same time."""
