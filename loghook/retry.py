@@ -8,7 +8,7 @@ The loop of a listener, complete but for stopping:
         batch = retry.trim(whole).without(aside)
         retry, decision = retry.after(transport.send(batch), batch, jitter=random.random())
         match decision:
-            case Advance(offset): position = offset                     # acknowledge it
+            case Advance(offset): position = offset                     # acknowledge it; see also `Advance.taken`
             case Rewind(offset): position = max(offset, spool.first)
             case SetAside(start, end): aside.append((start, end))       # keep a copy, count it, say so
             case Wait() | Split(): pass                                 # say why; the same events go again
@@ -18,6 +18,7 @@ How an outcome becomes a decision:
 
     Delivered beyond the batch's offset       Advance
     Delivered, but nothing moved              Wait (backoff)
+    Delivered, with more taken                Advance, acknowledging no more than what is delivered
     TryLater                                  Wait (the platform's wish, at most 5 min, or backoff)
     Gap before the batch                      Rewind (again without progress: after a backoff)
     Gap anywhere else                         Wait (backoff): it makes no sense
@@ -54,11 +55,15 @@ WIDE_OPEN = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Acknowledge everything below `offset`. `set_aside` are lines the platform could not store: (line, reason)."""
+    """Acknowledge everything below `offset`. `set_aside` are lines the platform could not store: (line, reason).
+
+    While the transport holds events, `taken` is where to go on, and `offset` stays behind it.
+    """
 
     offset: int
     set_aside: tuple[tuple[int, str], ...] = ()
     seconds: float = 0.0
+    taken: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +148,11 @@ class Retry:
         return self._failed(f"the transport gave no outcome but {type(outcome).__name__}", batch, jitter)
 
     def _delivered(self, outcome: Delivered, batch: Batch, jitter: float) -> tuple[Retry, Decision]:
-        offset = batch.line_end(outcome.offset)
-        if offset <= batch.offset < batch.next:
+        taken = batch.line_end(outcome.offset if outcome.taken is None else outcome.taken)
+        if taken <= batch.offset < batch.next:
             return self._failed("the platform took nothing of the batch", batch, jitter)
         sent = batch.count
-        whole = offset == batch.next
+        whole = taken == batch.next
         grown = None if self.window is None or self.window * 2 > WIDE_OPEN else self.window * 2
         after = Retry(
             aside=0 if sent else self.aside,
@@ -155,7 +160,9 @@ class Retry:
             window=grown,
             limit=self.limit,
         )
-        return after, Advance(offset, outcome.set_aside)
+        if outcome.taken is None:
+            return after, Advance(taken, outcome.set_aside)
+        return after, Advance(min(outcome.offset, taken), outcome.set_aside, taken=taken)
 
     def _gap(self, outcome: Gap, batch: Batch, jitter: float) -> tuple[Retry, Decision]:
         if not 0 <= outcome.offset < batch.offset:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loghook.listener import Delivery, Destination, claim, settle, wants
+from loghook.delivery import Delivery
+from loghook.listener import Destination, claim, settle, wants
 from loghook.retry import Wait
 from loghook.spool import LOCAL, WriterSpool, writers
 from loghook.threads import barred
@@ -87,7 +88,7 @@ def _deliver(delivery: Delivery, transport: Transport, patience: float, moved: C
     """Deliver one spool; return why it was given up, "" when all of it is there."""
     start = delivery.position
     deadline = time.monotonic() + patience
-    while (decision := delivery.step(transport)) is not None:
+    while (decision := delivery.step(transport, urgent=True)) is not None:
         moved(max(0, delivery.position - start))
         if isinstance(decision, Wait):
             if time.monotonic() + decision.seconds > deadline:

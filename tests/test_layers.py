@@ -27,6 +27,7 @@ LAYERS = (
     "spool",
     "transports",
     "retry",
+    "delivery",
     "listener",
     "sync",
     "repository",

@@ -5,6 +5,11 @@
 A batch is a stretch of one writer's log, cut at line ends. Offsets are byte positions in that log, so a
 batch can be cut shorter or have lines blanked out without moving anything else in it. A transport
 raises nothing on purpose: whatever goes wrong on the way becomes an outcome, and the retry policy decides.
+
+What is sent in one piece and is dear (a file that a platform only takes whole) need not go with each batch. A transport
+may take a batch, answer `Delivered(offset, taken=batch.next)` with an older offset, and send what it holds later:
+it is asked again every flush interval, with an empty batch where nothing new came, and nothing beyond `offset` is
+acknowledged until a later outcome says so. What it holds may be forgotten with the process: it lies in the spool.
 """
 
 from __future__ import annotations
@@ -30,7 +35,8 @@ class Batch:
     """Consecutive whole lines of one writer's log.
 
     `offset` is the position of the first byte of `body` in the log, `first` the oldest position that the
-    writer still has. Blank lines are filler: they take up offsets and hold no event.
+    writer still has. Blank lines are filler: they take up offsets and hold no event. `urgent` says that somebody
+    waits for it, or that the writer is gone: what the transport holds back is to go now.
     """
 
     run: str
@@ -38,6 +44,7 @@ class Batch:
     offset: int
     body: bytes
     first: int = 0
+    urgent: bool = False
 
     @property
     def next(self) -> int:
@@ -94,11 +101,14 @@ class Batch:
 class Delivered:
     """Everything below `offset` is safe on the platform.
 
-    `set_aside` names lines of the batch that the platform took but could not store: (line, reason).
+    `set_aside` names lines of the batch that the platform took but could not store: (line, reason). `taken` is given
+    where the transport holds events that are not safe yet: the next batch is to begin there, while `offset` is the end
+    of an earlier batch (or the start of the first that is held).
     """
 
     offset: int
     set_aside: tuple[tuple[int, str], ...] = ()
+    taken: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
