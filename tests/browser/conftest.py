@@ -20,8 +20,6 @@ from typing import Any
 import pytest
 import requests
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install '.[test]'")
-
 # A browser on its own: it calls nobody, and asks for no sandbox that a container cannot give.
 CHROMIUM_ARGUMENTS = [
     "--headless",
@@ -40,6 +38,7 @@ PATIENCE = 10_000
 LINK = re.compile(r"https?://\S+/sign-in\?token=\S+")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all that lies here as needing a browser."""
     here = Path(__file__).parent
@@ -133,6 +132,7 @@ class Server:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """A running Chromium: the system's, or the one that playwright has installed."""
+    sync_api = playwright_api()
     with sync_api.sync_playwright() as playwright:
         path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), playwright.chromium.executable_path)
         if not Path(path).exists():
@@ -220,5 +220,11 @@ def until() -> Callable[[Any, str], None]:
 @pytest.fixture
 def expect() -> Callable[..., Any]:
     """Playwright's expect: waits until what it says holds, and fails when it does not in time."""
-    sync_api.expect.set_options(timeout=PATIENCE)
-    return sync_api.expect
+    api = playwright_api()
+    api.expect.set_options(timeout=PATIENCE)
+    return api.expect
+
+
+def playwright_api() -> Any:
+    """Return playwright's module; skip the test where it is not installed."""
+    return pytest.importorskip("playwright.sync_api", reason="playwright is missing: run `pip install '.[test]'`")

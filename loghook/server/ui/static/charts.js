@@ -33,8 +33,11 @@ export class Charts {
     this.view = { mode: "step", log: false, start: 0, ready: false };
     this.filter = "";
     this.room = PAGE;
-    this.near = new IntersectionObserver((seen) => this.#seen(seen), { root: null, rootMargin: "300px" });
-    this.more = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#grow(), { rootMargin: "600px" });
+    this.near = new IntersectionObserver((seen) => this.#seen(seen), { root: pane, rootMargin: "300px" });
+    this.more = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#grow(), {
+      root: pane,
+      rootMargin: "600px",
+    });
     this.more.observe(this.sentinel);
     this.soon = settle(30, () => this.refresh().catch(() => undefined));
     new ResizeObserver(settle(120, () => this.redraw())).observe(pane);

@@ -189,7 +189,6 @@ export class Log {
   }
 
   #lines(rows) {
-    this.several ||= rows.some((row) => row.writer !== (this.writer ??= row.writer));
     return rows.map((row) => line(row, this.several));
   }
 

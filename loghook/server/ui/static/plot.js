@@ -26,17 +26,31 @@ export function plotly() {
   return library;
 }
 
-// Draws `data` (from series.shape) into `element`; a zoom survives as long as `view.key` stays the same.
-export async function draw(element, data, view) {
-  const library = await plotly();
-  if (!library || !element.isConnected) return false;
-  await library.react(element, traces(data, view), layout(element, data, view), CONFIG);
-  return true;
+// plotly.js draws in several turns; another drawing of the same element, or its end, has to wait for the last of them.
+const turns = new WeakMap();
+
+function inTurn(element, work) {
+  const turn = (turns.get(element) ?? Promise.resolve()).then(work, work);
+  turns.set(element, turn);
+  return turn;
 }
 
-export async function clear(element) {
-  const library = await plotly();
-  if (library && element.classList.contains("js-plotly-plot")) library.purge(element);
+// Draws `data` (from series.shape) into `element`; a zoom survives as long as `view.key` stays the same. Tells whether it
+// could: not without plotly.js, and not in an element that does not show.
+export function draw(element, data, view) {
+  return inTurn(element, async () => {
+    const library = await plotly();
+    if (!library || !element.clientWidth) return false;
+    await library.react(element, traces(data, view), layout(element, data, view), CONFIG);
+    return true;
+  });
+}
+
+export function clear(element) {
+  return inTurn(element, async () => {
+    const library = await plotly();
+    if (library && element.classList.contains("js-plotly-plot")) library.purge(element);
+  });
 }
 
 // Where the reader has zoomed to, to be given back as `view.kept` when the chart is drawn anew; null when nowhere.

@@ -70,6 +70,7 @@ async function tick() {
   head.show(run, Date.now() / 1000 + skew);
   details(byId("details"), run);
   charts.view.start = run.started_at ?? 0;
+  log.several = (run.writers || []).length > 1;
   await log.poll();
   late();
   await metrics();
