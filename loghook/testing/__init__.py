@@ -3,6 +3,7 @@
     Platform             what a platform that counts offsets would hold: every event once, gaps noted
     RecordingTransport   a transport into a Platform, with a script of outcomes
     FakeLoghookServer    our server's ingest over real HTTP on 127.0.0.1, strict about every byte
+    FakeHyperdashServer  Hyperdash's SDK protocol, likewise
     AwkwardServer        any HTTP server on 127.0.0.1, with a script of bad behaviour
     Clock                a clock that is moved by hand
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 from .awkward import Answer, AwkwardServer, Request, lost_reply
 from .clock import Clock
+from .hyperdash import FakeHyperdashServer
 from .native import FakeLoghookServer
 from .platform import Platform
 from .transport import RecordingTransport, reply_lost
@@ -30,6 +32,7 @@ __all__ = [
     "Answer",
     "AwkwardServer",
     "Clock",
+    "FakeHyperdashServer",
     "FakeLoghookServer",
     "Platform",
     "RecordingTransport",

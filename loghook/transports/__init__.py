@@ -4,6 +4,7 @@
     base.py      Batch in, Outcome out: what every transport is
     http.py      one connection kept alive; the only module that imports requests
     loghook.py   our own server
+    hyperdash.py Hyperdash's SDK protocol; hyperdash_messages.py makes its messages
 
 A transport is registered under a name: the scheme of its URLs (`https`) or what stands before the plus
 (`hyperdash` for `hyperdash+https://`). Another package registers one by an entry point of the group
@@ -43,6 +44,7 @@ GROUP = "loghook.transports"
 _BUILT_IN = {
     "http": "loghook.transports.loghook:LoghookTransport",
     "https": "loghook.transports.loghook:LoghookTransport",
+    "hyperdash": "loghook.transports.hyperdash:HyperdashTransport",
 }
 
 

@@ -1,0 +1,345 @@
+"""Events as messages of Hyperdash's SDK protocol, version 0.15.3; pure, no I/O.
+
+    event                     messages
+    run_started               run_started with the run's name as job_name, then its params as one param
+    a record                  its text as `log`, then one `metric` for each number, with the record's time
+    params                    param
+    heartbeat                 heartbeat
+    run_ended                 run_ended: success as it is, all else a failure; before it, as an ERROR log, the
+                              exception, or that the run was stopped and by what
+    dropped                   an ERROR log that says how many events, why and when
+    writer_started, unknown   nothing
+
+What a user of the platform reads is the text of a record: message, traceback, stack. Each text ends with a
+newline, as printed output does, so bodies put one after the other are the whole log. A record that came from
+a stream has the stream's level (stdout INFO, stderr ERROR); any other is ERROR from logging.ERROR up, else INFO.
+An empty message beside metrics is no text. The protocol knows no logger names, steps, extras or files.
+
+NaN and the infinities have no word in the protocol: they become a line of the record's text that names them.
+Metrics and params of the names that the SDK gives its own progress (hd_iter_K, hd_iter_K_epochs) are internal.
+
+Most of a log's cost is the request for each message. A body may hold many lines, so texts of one level that
+follow one another within a second are joined up to 20480 characters. Their metrics come after the joined
+text, in order; texts keep their order among themselves and metrics theirs. A longer text is cut into several
+messages, behind a line's end where there is one.
+
+The uuid of a `log` is made from the writer, the offset of its first event and its body: the same text sent
+again bears the same uuid, and no other text does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, TypeAlias
+
+import orjson
+
+from .base import Batch
+
+__all__ = ["LONGEST_BODY", "Message", "Unreadable", "halves", "messages", "run_uuid"]
+
+LONGEST_BODY = 20480
+SHORTEST_BODY = 256
+WINDOW_MS = 1000
+MOST_METRICS = 256
+INTERNAL = re.compile(r"hd_iter_\d+(_epochs)?")
+HEX = re.compile(r"[0-9a-fA-F]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, `body` as it is posted but for the run. Times are in milliseconds since the epoch.
+
+    start    where in the log the first event begins that it holds something of
+    done     once it and all before it are taken, every event below this offset is on the platform
+    events   of how many events it holds the text
+    api      which program began the run, in a run_started that tells it
+    """
+
+    type: str
+    timestamp: int
+    payload: dict[str, Any]
+    start: int
+    done: int = 0
+    events: int = 1
+    api: str = ""
+
+    def body(self, run: str) -> bytes:
+        """The JSON to post, for the uuid of its run. Raises TypeError when the payload is nested too deep."""
+        return orjson.dumps(
+            {"type": self.type, "timestamp": self.timestamp, "sdk_run_uuid": run, "payload": self.payload}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A line that is no event, and why."""
+
+    start: int
+    done: int
+    reason: str
+
+
+Group: TypeAlias = "list[Message | Unreadable]"
+
+
+def run_uuid(run: str) -> str:
+    """The uuid4 that stands for a run id: its own 32 hex digits, the version's bits set, else made from the id."""
+    if HEX.fullmatch(run):
+        return str(uuid.UUID(hex=run, version=4))
+    return _uuid("run", run)
+
+
+def messages(batch: Batch, *, after: int = 0, limit: int = LONGEST_BODY, alone: int = 0) -> Iterator[Group]:
+    """The messages of a batch in the order in which they are to be sent, in groups; made as they are asked for.
+
+    Events that begin before the offset `after` are left out. No body is longer than `limit` characters. Texts of
+    events that begin before the offset `alone` are not joined.
+    """
+    group = _Records(batch, limit)
+    for _, start, end in batch.events():
+        if start < after:
+            continue
+        event, reason = _read(batch.body[start - batch.offset : end - batch.offset])
+        if event is not None and "event" not in event:
+            record = _Record.of(event, start, end)
+            if group.records and (start < alone or not group.fits(record)):
+                yield group.messages()
+                group = _Records(batch, limit)
+            group.add(record)
+            continue
+        if group.records:
+            yield group.messages()
+            group = _Records(batch, limit)
+        if event is None:
+            yield [Unreadable(start, end, reason)]
+        elif made := _of_event(event, _Source(batch.run, batch.writer, start, _ms(event)), limit):
+            made[-1] = replace(made[-1], done=end)
+            yield list(made)
+    if group.records:
+        yield group.messages()
+
+
+def halves(message: Message) -> tuple[Message, Message] | None:
+    """A log in two, for a platform that takes only smaller ones; None for what is short already, or no log."""
+    body = message.payload.get("body", "")
+    if message.type != "log" or len(body) <= SHORTEST_BODY:
+        return None
+    middle = len(body) // 2
+    first, second = (
+        {**message.payload, "uuid": _uuid(message.payload["uuid"], part), "body": part}
+        for part in (body[:middle], body[middle:])
+    )
+    return replace(message, payload=first, done=0), replace(message, payload=second)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where messages come from: an event of a writer's log, and its time in milliseconds."""
+
+    run: str
+    writer: str
+    start: int
+    time: int
+
+    def message(self, kind: str, **payload: Any) -> Message:
+        return Message(kind, self.time, payload, self.start)
+
+    def logs(self, level: str, text: str, limit: int, events: int = 1) -> list[Message]:
+        made = []
+        for number, piece in enumerate(_pieces(text, limit)):
+            name = _uuid(self.run, self.writer, str(self.start), str(number), level, piece)
+            made.append(replace(self.message("log", uuid=name, level=level, body=piece), events=events))
+        return made
+
+    def params(self, params: dict[str, Any]) -> list[Message]:
+        internal = {name: value for name, value in params.items() if INTERNAL.fullmatch(name)}
+        others = {name: value for name, value in params.items() if name not in internal}
+        parts = ((others, False), (internal, True))
+        return [self.message("param", params=part, is_internal=kind) for part, kind in parts if part]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What of a record the platform gets."""
+
+    start: int
+    end: int
+    time: int
+    level: str
+    text: str
+    metrics: list[tuple[str, float]]
+
+    @classmethod
+    def of(cls, event: dict[str, Any], start: int, end: int) -> _Record:
+        metrics, odd = _numbers(event.get("metrics"))
+        parts = [event.get("message"), *odd, event.get("exception"), event.get("stack")]
+        text = "\n".join(part if isinstance(part, str) else str(part) for part in parts if part)
+        if text or not (event.get("metrics") or event.get("extra")):
+            text += "" if text.endswith("\n") else "\n"
+        return cls(start, end, _ms(event), _level(event), text, metrics)
+
+
+@dataclass(slots=True)
+class _Records:
+    """Records that follow one another: their text in one log, then their metrics."""
+
+    batch: Batch
+    limit: int
+    records: list[_Record] = field(default_factory=list)
+    level: str = ""
+    length: int = 0
+    metrics: int = 0
+
+    def fits(self, record: _Record) -> bool:
+        """Whether a record may join those that are here."""
+        if abs(record.time - self.records[0].time) > WINDOW_MS or self.metrics >= MOST_METRICS:
+            return False
+        if not record.text:
+            return True
+        return self.level in ("", record.level) and self.length + len(record.text) <= self.limit
+
+    def add(self, record: _Record) -> None:
+        self.records.append(record)
+        self.metrics += len(record.metrics)
+        self.length += len(record.text)
+        self.level = record.level if record.text else self.level
+
+    def messages(self) -> Group:
+        """The messages; each says how far all is on the platform once it is taken: up to what comes next."""
+        made: list[Message] = []
+        with_text = [record for record in self.records if record.text]
+        if with_text:
+            text = "".join(record.text for record in with_text)
+            made += self._source(with_text[0]).logs(self.level, text, self.limit, len(with_text))
+        logs = len(made)
+        for record in self.records:
+            source = self._source(record)
+            made += (
+                source.message("metric", name=name, timestamp=record.time, value=value, is_internal=_is_internal(name))
+                for name, value in record.metrics
+            )
+        following = [0 if number < logs else message.start for number, message in enumerate(made)][1:]
+        return [
+            replace(message, done=done) for message, done in zip(made, [*following, self.records[-1].end], strict=True)
+        ]
+
+    def _source(self, record: _Record) -> _Source:
+        return _Source(self.batch.run, self.batch.writer, record.start, record.time)
+
+
+def _of_event(event: dict[str, Any], source: _Source, limit: int) -> list[Message]:
+    """The messages of an event that is no record."""
+    match event["event"]:
+        case "run_started":
+            run = _mapping(event.get("run"))
+            begun = source.message("run_started", job_name=str(run.get("name") or source.run))
+            return [replace(begun, api=str(run.get("api") or "")), *source.params(_mapping(run.get("params")))]
+        case "params":
+            return source.params(_mapping(event.get("params")))
+        case "heartbeat":
+            return [source.message("heartbeat")]
+        case "run_ended":
+            status = "success" if event.get("status") == "success" else "failure"
+            text = _last_words(event)
+            said = source.logs("ERROR", text, limit) if text else []
+            return [*said, source.message("run_ended", final_status=status)]
+        case "dropped":
+            return source.logs("ERROR", _dropped(event), limit)
+    return []
+
+
+def _last_words(event: dict[str, Any]) -> str:
+    """What is to be said of a run's end beyond its final status."""
+    reason = f" ({event['reason']})" if event.get("reason") else ""
+    stopped = f"The run was stopped{reason}." if event.get("status") == "stopped" else ""
+    parts = [str(part).rstrip("\n") for part in (event.get("exception"), stopped) if part]
+    return "\n".join(parts) + "\n" if parts else ""
+
+
+def _dropped(event: dict[str, Any]) -> str:
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in _mapping(event.get("dropped")).items())
+    times = [_iso(event.get(name)) for name in ("since", "until")]
+    span = f", from {times[0]} to {times[1]}" if all(times) else ""
+    return f"loghook dropped events ({reasons}){span}\n"
+
+
+def _iso(value: object) -> str:
+    try:
+        return datetime.fromtimestamp(float(str(value)), timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _read(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    """The event on a line, or why it is none."""
+    try:
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return None, f"not an event: {error}"
+    if not isinstance(event, dict):
+        return None, "not an event: no JSON object"
+    time = event.get("time")
+    if isinstance(time, bool) or not isinstance(time, (int, float)) or abs(time) > 1e15:
+        return None, "not an event: it has no time"
+    return event, ""
+
+
+def _ms(event: dict[str, Any]) -> int:
+    return round(float(event["time"]) * 1000)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _numbers(metrics: object) -> tuple[list[tuple[str, float]], list[str]]:
+    """The numbers that the protocol has words for, and a line for each other value."""
+    numbers: list[tuple[str, float]] = []
+    odd: list[str] = []
+    for name, value in _mapping(metrics).items():
+        if isinstance(value, (int, float)) and math.isfinite(value):
+            numbers.append((name, float(value)))
+        else:
+            odd.append(f"{name}: {value} (not sent as a metric, since Hyperdash takes finite numbers only)")
+    return numbers, odd
+
+
+def _is_internal(name: str) -> bool:
+    return INTERNAL.fullmatch(name) is not None
+
+
+def _level(event: dict[str, Any]) -> str:
+    stream = event.get("stream")
+    if stream in ("stdout", "stderr"):
+        return "ERROR" if stream == "stderr" else "INFO"
+    name = event.get("level")
+    number = name if isinstance(name, int) else logging.getLevelName(str(name))
+    if not isinstance(number, int):  # what logging calls a level that has no name: Level 45
+        digits = str(name).removeprefix("Level ")
+        number = int(digits) if digits.isdecimal() and len(digits) < 10 else 0
+    return "ERROR" if number >= logging.ERROR else "INFO"
+
+
+def _pieces(text: str, limit: int) -> Iterator[str]:
+    """The text in pieces of at most `limit` characters, cut behind the last line's end that fits, if one does."""
+    start = 0
+    while len(text) - start > limit:
+        end = text.rfind("\n", start, start + limit) + 1 or start + limit
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _uuid(*parts: str) -> str:
+    """A uuid4 in its form, made from what it stands for."""
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return str(uuid.UUID(bytes=digest, version=4))
