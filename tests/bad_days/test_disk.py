@@ -1,0 +1,145 @@
+"""No home, no right to it, no room in it: the program runs on, and says so in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from loghook.testing import FakeLoghookServer
+
+from ..scripts import Script, events
+
+MakeScript = Callable[..., Script]
+KEY = {"LOGHOOK_API_KEY": "a-key-for-tests-0001"}
+
+LOGGING = """\
+import logging, loghook
+loghook.install("run")
+for i in range({}):
+    logging.getLogger("train").info("%d", i, extra={{"metrics": {{"loss": 0.5}}}})
+print("done")
+"""
+
+DROP_RIGHTS = """\
+import ctypes
+libc = ctypes.CDLL(None)
+if hasattr(libc, "capset"):  # root is held to permissions too
+    libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+"""
+
+LIMIT = """\
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[FakeLoghookServer]:
+    """A platform in good health."""
+    with FakeLoghookServer() as server:
+        yield server
+
+
+def delivered(server: FakeLoghookServer) -> list[str]:
+    """The messages of all records that the platform holds."""
+    return [event["message"] for event in server.platform.records()]
+
+
+def test_a_home_that_is_a_file_costs_one_line(script: MakeScript, tmp_path: Path) -> None:
+    """Where the home folder can't be made the script runs to its end, with one line on stderr."""
+    (tmp_path / "file").write_text("")
+    ended = script(LOGGING.format(1000), install=False).run(LOGHOOK_HOME=str(tmp_path / "file" / "home"))
+    assert (ended.status, ended.out, ended.others) == (0, "done\n", "")
+    assert len(ended.ours) == 1
+    assert "can't hold a spool (Not a directory)" in ended.ours[0]
+
+
+def test_a_home_that_may_not_be_written_costs_one_line(script: MakeScript, tmp_path: Path) -> None:
+    """A user without the right to write in the home folder has the script run to its end, with one line on stderr."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o555)
+    ended = script(DROP_RIGHTS + LOGGING.format(1000), install=False).run()
+    assert (ended.status, ended.out, ended.others) == (0, "done\n", "")
+    assert len(ended.ours) == 1
+    assert "can't hold a spool (Permission denied)" in ended.ours[0]
+
+
+def test_a_user_without_a_home_is_served(script: MakeScript, tmp_path: Path) -> None:
+    """Without HOME, and with a home folder that does not exist, the spool lies among the temporary files."""
+    (tmp_path / "t").mkdir()
+    variables = {"HOME": "/nonexistent", "LOGHOOK_HOME": "", "TMPDIR": str(tmp_path / "t")}
+    ended = script(LOGGING.format(10), install=False).run(**variables)
+    assert (ended.status, ended.out, ended.err) == (0, "done\n", "")
+    assert len(events(tmp_path / "t" / f"loghook-{os.getuid()}", "record")) == 10
+
+
+@pytest.mark.parametrize("limit", [0, 100, 4096, 70_000])
+def test_a_full_disk_costs_one_line(limit: int, script: MakeScript) -> None:
+    """Where no file may grow, from the start or later, the script runs to its end, with one line on stderr."""
+    ended = script(LIMIT.format(limit) + LOGGING.format(5000), install=False).run()
+    assert (ended.status, ended.out, ended.others) == (0, "done\n", "")
+    assert len(ended.ours) == 1
+    assert "can't hold a spool (" in ended.ours[0]
+
+
+@pytest.mark.parametrize("limit", [0, 4096, 70_000])
+def test_a_platform_gets_what_the_disk_can_not_hold(limit: int, script: MakeScript, server: FakeLoghookServer) -> None:
+    """With a platform that answers, a full disk loses nothing: events go from memory, once and in order."""
+    ended = script(LIMIT.format(limit) + LOGGING.format(5000), install=False).run(LOGHOOK_URL=server.url, **KEY)
+    assert (ended.status, ended.out, ended.others) == (0, "done\n", "")
+    assert len(ended.ours) == 1
+    assert delivered(server) == [str(i) for i in range(5000)]
+    assert server.violations == []
+
+
+def test_what_is_lost_is_said(script: MakeScript, tmp_path: Path) -> None:
+    """What neither disk nor platform could take is counted in a line at the end."""
+    (tmp_path / "file").write_text("")
+    ended = script(LOGGING.format(10), install=False).run(
+        LOGHOOK_HOME=str(tmp_path / "file"), LOGHOOK_URL="http://127.0.0.1:9", LOGHOOK_SHUTDOWN_TIMEOUT="0.3", **KEY
+    )
+    assert ended.status == 0
+    assert any("lost: the disk could not hold them" in line or "can't hold a spool" in line for line in ended.ours)
+
+
+def test_memory_is_bounded_and_what_it_drops_is_counted(script: MakeScript, tmp_path: Path) -> None:
+    """Without a disk no more than the memory limit waits; the rest is dropped, and counted exactly."""
+    (tmp_path / "file").write_text("")
+    code = (
+        "import logging, loghook\n"
+        "run = loghook.install('run', memory_limit='256KiB')\n"
+        "for i in range(5000): logging.getLogger('train').info('%d' + 'x' * 100, i)\n"
+        "found = loghook.stats()\n"
+        "print(found['accepted'], found['dropped'], found['destinations']['local']['pending'])\n"
+    )
+    ended = script(code, install=False).run(LOGHOOK_HOME=str(tmp_path / "file"))
+    accepted, dropped = ended.out.partition(" ")[0], ended.out.partition("}")[0].rpartition(" ")[2]
+    pending = ended.out.rpartition(" ")[2]
+    assert ended.status == 0
+    assert 5002 <= int(accepted) <= 5010
+    assert int(accepted) == int(dropped) + int(pending)
+    assert 0 < int(dropped) < 5000
+
+
+def test_the_spool_has_a_limit(script: MakeScript, home: Path) -> None:
+    """At the spool's limit plain records are dropped and counted, metrics go on, and the platform is told."""
+    code = (
+        "import logging, loghook, time\n"
+        "run = loghook.install('run', spool_limit='1MiB')\n"
+        "log = logging.getLogger('train')\n"
+        "for i in range(20_000): log.info('%d' + 'x' * 100, i)\n"
+        "log.info('precious', extra={'metrics': {'loss': 0.5}})\n"
+        "found = loghook.stats()\n"
+        "print(found['accepted'] - sum(found['dropped'].values()) == found['destinations']['local']['pending'])\n"
+    )
+    ended = script(code, install=False).run()
+    assert (ended.status, ended.out, ended.others) == (0, "True\n", "")
+    assert len(ended.ours) == 1
+    assert "the spool is full; dropped so far" in ended.ours[0]
+    records = events(home, "record")
+    assert records[-1]["message"] == "precious"
+    dropped = sum(event["dropped"]["limit"] for event in events(home, "dropped"))
+    assert dropped + len(records) == 20_001
