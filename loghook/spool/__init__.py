@@ -15,15 +15,18 @@ power cut. A full segment is sealed by filling it with zeros, which succeeds onl
 next one is hung behind it with ``dict.setdefault``; the keeper reserved it, mapped it and touched its pages ahead of
 need. Blocks are reserved before they are mapped: a full disk is an error at roll-over, never a signal. On file
 systems where a map is not safe (network mounts, FUSE), and while the disk can't be used, segments live in memory and
-the keeper appends them to files where it can; a record then survives SIGKILL only once that is done.
+the keeper appends them to files where it can; a record then survives SIGKILL only once that is done. While lines wait
+in memory those that follow do so too: what is on disk has no holes, and a death takes the newest lines alone. A
+folder that somebody deleted is made again; until then the maps are read, which outlive their files.
 
 Read. Any process may read by offset, while the writer writes: `WriterSpool` from outside, `Log.read` from within.
 
 Acknowledge. Each destination has one small file with the offset below which it has everything. Segments that every
-destination has are deleted; a dead writer's directory goes when all of it is delivered.
+destination has are deleted; a dead writer's directory goes, under a name that readers skip, when all is delivered.
 
 Repair. A living process holds ``lock``; the kernel releases it at death. Whoever then takes the lock may deliver,
-after `repair` has turned torn lines into filler of the same length.
+after `repair` has turned torn lines into filler of the same length. A log that is closed in order ends with a mark in
+the place of its next segment, so that no thread that is about to roll over can put a line behind the end.
 """
 
 from loghook.spool.acks import Acknowledged

@@ -18,6 +18,12 @@ from .tools import claimed, die_at, in_child, killed, line, numbers, only, open_
 
 Say = Callable[[int], int]
 
+EVERY = pytest.mark.parametrize(
+    "stride",
+    [7, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    ids=["some steps", "every step"],
+)
+
 
 def deaths(
     tmp_path: Path,
@@ -75,7 +81,8 @@ def test_death_while_rolling_over(tmp_path: Path, reserved: bool, opcodes: bool)
         assert found[40 + len(said) :] in ([], [100 + len(said)])
 
 
-def test_death_while_a_long_line_goes_to_a_segment_of_its_own(tmp_path: Path) -> None:
+@EVERY
+def test_death_while_a_long_line_goes_to_a_segment_of_its_own(tmp_path: Path, stride: int) -> None:
     """A line longer than any segment is there as a whole or not at all."""
 
     def put_long(log: Log, say: Say) -> None:
@@ -84,13 +91,14 @@ def test_death_while_a_long_line_goes_to_a_segment_of_its_own(tmp_path: Path) ->
         assert log.put(line(101, 100))
         say(101)
 
-    for home, said in deaths(tmp_path, lambda home: filled(home, lines=0), put_long, stride=3):
+    for home, said in deaths(tmp_path, lambda home: filled(home, lines=0), put_long, stride=stride):
         found = numbers(read_all(claimed(only(home))))
         assert found[: len(said)] == said
         assert found in ([], [100], [100, 101])
 
 
-def test_death_while_settling(tmp_path: Path) -> None:
+@EVERY
+def test_death_while_settling(tmp_path: Path, stride: int) -> None:
     """Lines on their way from memory to disk are there in order, each once, whichever step was the last."""
 
     def settle(log: Log, say: Say) -> None:
@@ -108,18 +116,18 @@ def test_death_while_settling(tmp_path: Path) -> None:
             assert log.put(line(number, 100))
         return log
 
-    for home, said in deaths(tmp_path, prepare, settle, stride=3):
+    for home, said in deaths(tmp_path, prepare, settle, stride=stride):
         found = numbers(read_all(claimed(only(home))))
         assert found == list(range(len(found)))
         assert len(found) >= (20, 60, 70)[len(said)]
 
 
-@pytest.mark.parametrize("opcodes", [False, True], ids=["lines", "opcodes"])
+@pytest.mark.parametrize("opcodes", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["lines", "opcodes"])
 def test_death_while_acknowledging(tmp_path: Path, opcodes: bool) -> None:
     """After a death in the middle of it an acknowledgement is the old one or the new one."""
 
     def prepare(home: Path) -> Log:
-        log = filled(home)
+        log = filled(home, lines=1)
         log.acks.move("a", 1000, events=10)
         return log
 
@@ -129,14 +137,15 @@ def test_death_while_acknowledging(tmp_path: Path, opcodes: bool) -> None:
         log.acks.move("b", 700, events=7)
         say(2)
 
-    for home, said in deaths(tmp_path, prepare, acknowledge, opcodes=opcodes, stride=7 if opcodes else 1):
+    for home, said in deaths(tmp_path, prepare, acknowledge, opcodes=opcodes, stride=2 if opcodes else 1):
         spool = claimed(only(home))
         a, b = spool.acks.get("a"), spool.acks.get("b")
         assert a in ([(2000, 20, 1)] if said else [(1000, 10, 0), (2000, 20, 1)])
         assert b in ([(700, 7, 0)] if len(said) > 1 else [(0, 0, 0), (700, 7, 0)])
 
 
-def test_death_while_tidying(tmp_path: Path) -> None:
+@EVERY
+def test_death_while_tidying(tmp_path: Path, stride: int) -> None:
     """What a destination lacks is there, wherever deleting what all have ends."""
 
     def prepare(home: Path) -> Log:
@@ -145,13 +154,14 @@ def test_death_while_tidying(tmp_path: Path) -> None:
         log.acks.move("b", 9_000, events=90)
         return log
 
-    for home, _ in deaths(tmp_path, prepare, lambda log, _: log.tidy(["a", "b"]), stride=11):
+    for home, _ in deaths(tmp_path, prepare, lambda log, _: log.tidy(["a", "b"]), stride=stride):
         spool = claimed(only(home))
         assert spool.first <= 9_000
         assert numbers(read_all(spool, 9_000)) == list(range(90, 150))
 
 
-def test_death_while_opening(tmp_path: Path) -> None:
+@EVERY
+def test_death_while_opening(tmp_path: Path, stride: int) -> None:
     """A log whose opening was cut short is not there yet, or whole and empty, and takes nobody's place."""
 
     homes: dict[int, Path] = {}
@@ -165,12 +175,13 @@ def test_death_while_opening(tmp_path: Path) -> None:
         assert open_log(homes[id(log)]).put(line(7))
         say(7)
 
-    for home, said in deaths(tmp_path, prepare, open_another, stride=3):
+    for home, said in deaths(tmp_path, prepare, open_another, stride=stride):
         found = [numbers(read_all(claimed(spool))) for spool in writers(home)]
         assert found in ([[[7]]] if said else [[], [[]], [[7]]])
 
 
-def test_death_while_removing(tmp_path: Path) -> None:
+@EVERY
+def test_death_while_removing(tmp_path: Path, stride: int) -> None:
     """A spool that is being removed is wholly there or not there at all: its acknowledgements never go alone."""
 
     def prepare(home: Path) -> Log:
@@ -184,7 +195,7 @@ def test_death_while_removing(tmp_path: Path) -> None:
         assert log.directory
         WriterSpool(log.directory, {}).remove()
 
-    for home, _ in deaths(tmp_path, prepare, remove, stride=7):
+    for home, _ in deaths(tmp_path, prepare, remove, stride=stride):
         for spool in writers(home):
             assert spool.complete()
             assert numbers(read_all(spool)) == list(range(60))
@@ -196,7 +207,8 @@ def test_death_while_closing(tmp_path: Path) -> None:
         assert numbers(read_all(claimed(only(home)))) == list(range(100))
 
 
-def test_death_while_repairing(tmp_path: Path) -> None:
+@EVERY
+def test_death_while_repairing(tmp_path: Path, stride: int) -> None:
     """A repair that was cut short and done again leaves every whole line at its offset, and one event for each tear."""
     log = filled(tmp_path / "whole", lines=100)
     log.close()
@@ -214,7 +226,7 @@ def test_death_while_repairing(tmp_path: Path) -> None:
     assert repair(only(mended).directory) == 2
     expected = read_all(only(mended))
     assert len(expected) == len(whole)
-    for step in range(1, 100_000, 3):
+    for step in range(1, 100_000, stride):
         home = tmp_path / "again"
         shutil.copytree(torn, home)
         directory = only(home).directory
