@@ -238,11 +238,11 @@ class Run:
         log = self.spool.log
         target = log.end()
         deadline = time.monotonic() + (self.settings.shutdown_timeout if timeout is None else timeout)
+        for listener in self.listeners:
+            listener.wake.ring()  # once: a platform in trouble is not asked all the time
         while any(log.acks.get(name).offset < target for name in self.destinations if name != LOCAL):
             if time.monotonic() >= deadline:
                 return False
-            for listener in self.listeners:
-                listener.wake.ring()
             time.sleep(0.02)
         return True
 
