@@ -44,8 +44,12 @@ class Run:
         params: Mapping[str, Any] | None = None,
         api_key_getter: Callable[[], str | None] | None = None,
         environ: dict[str, str] | os._Environ[str] = os.environ,
+        api: str = "",
     ) -> None:
-        """Open the spool and start the threads; touches no network. Never raises for the disk's sake."""
+        """Open the spool and start the threads; touches no network. Never raises for the disk's sake.
+
+        `api` says what began the run where `install` did not: "experiment", "monitor", "cli_run", "cli_pipe", "jupyter".
+        """
         self.settings = settings
         self.voice = Voice(quiet=settings.quiet)
         self.rank = rank(environ)
@@ -61,6 +65,7 @@ class Run:
         self.chores: list[Callable[[], None]] = []
         """Called by the keeper, every flush interval."""
         self.keeper: Keeper | None = None
+        self.api = api
         self._getter = api_key_getter
         self._params = dict(params or {})
         self._told_of: set[str] = set()
@@ -68,7 +73,7 @@ class Run:
         self._last_heartbeat = time.monotonic()
         self._ended = False
         limits = Limits(settings.spool_limit, settings.memory_limit)
-        self.spool = Spool(settings.home, self.id, limits, meta=self._meta, opened=self._opened)
+        self.spool = Spool(settings.home, self.id, limits, meta=self._meta, opened=self._opened, begun=self._begun)
         environ["LOGHOOK_RUN_ID"] = self.id
         environ.setdefault("LOGHOOK_RUN_PARENT", str(self.pid))
         self.spool.write = self.spool.log.write
@@ -94,23 +99,24 @@ class Run:
         log.put(encode({"time": time.time(), "event": "writer_started", "writer": self._process()}))
         if self.is_owner:
             started = {"name": self.name, **self._process(), "argv": masked_arguments(sys.argv)}
-            commit = git_commit(main_script())
+            commit = git_commit(None if self.api.startswith("cli_") else main_script())
             if commit:
                 started["git"] = commit
             started["python"] = ".".join(map(str, sys.version_info[:3]))
             if self._params:
                 started["params"] = self._params
+            if self.api:
+                started["api"] = self.api
             log.put(encode({"time": time.time(), "event": "run_started", "run": started}))
-        self._tell_trouble(log)
-        self._start_threads(log)
 
     @property
     def is_owner(self) -> bool:
         """Whether this very process owns the run; a forked child does not."""
         return self.owner and self.pid == os.getpid()
 
-    def _start_threads(self, log: Log) -> None:
+    def _begun(self, log: Log) -> None:
         """Start all threads now: once a short script has come to its end Python starts no more."""
+        self._tell_trouble(log)
         interval = max(self.settings.flush_interval, _SHORTEST_INTERVAL)
         keeper = Keeper(lambda: self._keep(log), interval, self._keeper_failed)
         log.wanted = keeper.wake.ring

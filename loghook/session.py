@@ -12,7 +12,7 @@ from loghook.hooks import Hooks
 from loghook.run import Run
 from loghook.settings import main_script, resolve
 
-__all__ = ["close", "current", "flush", "is_finished", "open_run", "stats"]
+__all__ = ["close", "current", "flush", "is_finished", "new_run", "open_run", "stats"]
 
 _runs: dict[str, tuple[Run, Hooks]] = {}
 _EXPORTED = ("LOGHOOK_RUN_ID", "LOGHOOK_RUN_PARENT")
@@ -45,19 +45,35 @@ def _open_run(
         if not wanted or wanted in (name, run.name):
             return run
     environ = {key: value for key, value in os.environ.items() if key not in _EXPORTED or not _runs}
-    mistakes: list[str] = []
-    settings = resolve(arguments, environ, script=main_script(), warn=mistakes.append, checks={"url": _check_urls})
-    run = Run(settings, params=params, api_key_getter=api_key_getter, environ=environ)
-    for mistake in mistakes:
-        run.voice.say(mistake)
+    run = new_run(arguments, environ, params=params, api_key_getter=api_key_getter)
     if not _runs:
         _environment_before.clear()
         _environment_before.update({name: os.environ[name] for name in _EXPORTED if name in os.environ})
         os.environ.update({name: environ[name] for name in _EXPORTED})
     hooks = Hooks(run)
     _runs[wanted] = (run, hooks)
-    if settings.hooks:
+    if run.settings.hooks:
         hooks.install()
+    return run
+
+
+def new_run(
+    arguments: Mapping[str, Any],
+    environ: dict[str, str],
+    *,
+    params: Mapping[str, Any] | None = None,
+    api_key_getter: Callable[[], str | None] | None = None,
+    api: str = "",
+) -> Run:
+    """Return a run that nobody else finds and that no hook ends: its maker does.
+
+    `environ` is told the run's id. Raises ConfigurationError for mistakes in `arguments`.
+    """
+    mistakes: list[str] = []
+    settings = resolve(arguments, environ, script=main_script(), warn=mistakes.append, checks={"url": _check_urls})
+    run = Run(settings, params=params, api_key_getter=api_key_getter, environ=environ, api=api)
+    for mistake in mistakes:
+        run.voice.say(mistake)
     return run
 
 

@@ -31,18 +31,21 @@ class Spool:
         *,
         meta: Callable[[], dict[str, Any]] = dict,
         opened: Callable[[Log], None] | None = None,
+        begun: Callable[[Log], None] | None = None,
         mapped: bool | None = None,
     ) -> None:
         """Spool for `run` under `home`.
 
         `meta` is asked, in each process, for what goes into meta.json. `opened` is called with each new log, in
-        the thread whose event needed it; what it puts into that log comes before everything else.
+        the thread whose event needed it; what it puts into that log comes before everything else. Of logs that two
+        threads open at once one is kept, and `begun` is called with that one.
         """
         self.home = home
         self.run = run
         self._limits = limits or Limits()
         self._meta = meta
         self._opened = opened
+        self._begun = begun
         self._mapped = mapped
         self._current: dict[str, Log] = {}
         self.write: Callable[[bytes], int] = _closed
@@ -80,6 +83,8 @@ class Spool:
         if winner is not log:
             log.close()
             log.discard()
+        elif self._begun:
+            self._begun(log)
         return winner
 
     def _forked(self) -> None:
