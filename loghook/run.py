@@ -48,7 +48,8 @@ class Run:
     ) -> None:
         """Open the spool and start the threads; touches no network. Never raises for the disk's sake.
 
-        `api` says what began the run where `install` did not: "experiment", "monitor", "cli_run", "cli_pipe", "jupyter".
+        `api` says what began the run where `install` did not: "experiment", "monitor", "cli_run", "cli_pipe" or
+        "jupyter".
         """
         self.settings = settings
         self.voice = Voice(quiet=settings.quiet)
@@ -97,7 +98,7 @@ class Run:
         """Begin a new log: this process's first, or a forked child's. Only the owner speaks on the terminal."""
         self.voice.quiet = self.settings.quiet or not self.is_owner
         log.put(encode({"time": time.time(), "event": "writer_started", "writer": self._process()}))
-        if self.is_owner:
+        if self.is_owner and not self._ended:  # a record that comes after the end must not start the run again
             started = {"name": self.name, **self._process(), "argv": masked_arguments(sys.argv)}
             commit = git_commit(None if self.api.startswith("cli_") else main_script())
             if commit:
