@@ -153,6 +153,7 @@ class Listener:
             with importing():
                 self._transport = self.destination.open()
         urgent = self._urgent or self._deadline is not None or delivery is not self._own
+        aside = delivery.set_aside
         decision = delivery.step(self._transport, urgent=urgent)
         if isinstance(decision, Wait):
             if delivery.asked_to_wait:
@@ -160,7 +161,7 @@ class Listener:
             self._trouble(decision.reason)
         elif isinstance(decision, Advance):
             self._recovered()
-        if delivery.set_aside:
+        if delivery.set_aside > aside:
             self._voice.say(
                 f"{self.destination.url} will not take {delivery.set_aside} event(s); they are kept in refused.ndjson",
                 about="refused",

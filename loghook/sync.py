@@ -63,10 +63,13 @@ def sync(
                 continue
             before = spool.acks.get(name)
             with barred():
-                if name not in transports:
-                    transports[name] = open_destination(name, url).open()
-                moved = functools.partial(_add, progress, done, total)
-                reason = _deliver(Delivery(spool, name, batch_size), transports[name], patience, moved)
+                try:
+                    if name not in transports:
+                        transports[name] = open_destination(name, url).open()
+                    moved = functools.partial(_add, progress, done, total)
+                    reason = _deliver(Delivery(spool, name, batch_size), transports[name], patience, moved)
+                except Exception as error:  # that spool's trouble, and not the others'
+                    reason = f"{type(error).__name__}: {error}"
             after = spool.acks.get(name)
             result.delivered += after.events - before.events
             result.refused += after.refused - before.refused
