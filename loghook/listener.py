@@ -78,7 +78,7 @@ class Listener:
 
     def hurry(self, deadline: float) -> None:
         """Deliver what is there until `deadline` (monotonic seconds), then end; returns at once."""
-        self._deadline = deadline
+        self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
         self.wake.ring()
 
     def close(self, deadline: float) -> None:
