@@ -2,20 +2,23 @@
 
     last event of its life      last sign of life            status
     run_ended                   (any)                        what run_ended said: success, failure, stopped
-    run_started, or none        at most 35 s ago             running
+    run_started, or none        within its patience          running
     run_started, or none        longer ago                   lost
 
 The owner of a run sends a heartbeat every 10 s; a run that misses three of them, with a little time for the way,
-is lost. It is running again as soon as something is heard of it: a lost network is not a crashed run. A
-run_started that is later than the last run_ended is a resumed run, and as alive as any other.
+is lost. Clients of other protocols have other habits: polyaxon-client sends one every 60 s. A lost run is running again
+as soon as something is heard of it: a lost network is not a crashed run. A run_started that is later than the last
+run_ended is a resumed run, and as alive as any other.
 """
 
 from __future__ import annotations
 
-__all__ = ["ENDINGS", "HEARTBEAT", "LOST_AFTER", "is_ended", "seen_at", "status"]
+__all__ = ["ENDINGS", "HEARTBEAT", "LOST_AFTER", "is_ended", "patience", "seen_at", "status"]
 
 HEARTBEAT = 10.0
 LOST_AFTER = 3 * HEARTBEAT + 5.0
+SLOW_HEARTBEATS = {"polyaxon": 60.0}
+"""Seconds between heartbeats of runs from sources that send them at another pace."""
 ENDINGS = ("success", "failure", "stopped")
 
 
@@ -24,7 +27,19 @@ def is_ended(began: float | None, ended: float | None) -> bool:
     return ended is not None and (began is None or ended >= began)
 
 
-def status(began: float | None, ended: float | None, ending: str | None, last_seen: float, now: float) -> str:
+def patience(source: str) -> float:
+    """Return after how many seconds without a sign of life a run from a source is lost."""
+    return 3 * SLOW_HEARTBEATS.get(source, HEARTBEAT) + 5.0
+
+
+def status(
+    began: float | None,
+    ended: float | None,
+    ending: str | None,
+    last_seen: float,
+    now: float,
+    lost_after: float = LOST_AFTER,
+) -> str:
     """Return running, success, failure, stopped or lost.
 
     Args:
@@ -33,10 +48,11 @@ def status(began: float | None, ended: float | None, ending: str | None, last_se
         ending: what that run_ended said.
         last_seen: time of the newest event, by this machine's clock.
         now: this machine's clock.
+        lost_after: the run's patience, in seconds.
     """
     if ending is not None and is_ended(began, ended):
         return ending
-    return "running" if now - last_seen <= LOST_AFTER else "lost"
+    return "running" if now - last_seen <= lost_after else "lost"
 
 
 def seen_at(time: float, sent: float | None, now: float) -> float:

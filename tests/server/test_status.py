@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loghook.server.status import LOST_AFTER, seen_at, status
+from loghook.server.status import LOST_AFTER, patience, seen_at, status
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,14 @@ from loghook.server.status import LOST_AFTER, seen_at, status
 def test_table(began: float | None, ended: float | None, ending: str | None, seen: float, expected: str) -> None:
     """The end decides unless the run started again later; else the last sign of life does."""
     assert status(began, ended, ending, seen, 100.0) == expected
+
+
+def test_slow_heartbeats() -> None:
+    """A run from a client with a heartbeat a minute is lost after three of them, and a run of loghook's after 35 s."""
+    assert patience("loghook") == LOST_AFTER == 35.0
+    assert patience("polyaxon") == 185.0
+    assert status(0.0, None, None, 0.0, 180.0, patience("polyaxon")) == "running"
+    assert status(0.0, None, None, 0.0, 190.0, patience("polyaxon")) == "lost"
 
 
 def test_skew() -> None:
