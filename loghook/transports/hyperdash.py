@@ -133,6 +133,8 @@ class HyperdashTransport(Transport):
         if reached > batch.offset:
             self._held = trouble if isinstance(trouble, TryLater) else None
             return Delivered(reached)
+        if isinstance(trouble, Refused):
+            return self._set_aside(trouble, flow, batch)
         return trouble
 
     def idle(self, run: str) -> None:
@@ -170,11 +172,16 @@ class HyperdashTransport(Transport):
             elif self._smaller(outcome, message, flow):
                 groups = messages(batch, after=flow.next, limit=self._limit, alone=flow.alone)
             else:
-                if isinstance(outcome, Refused):
-                    flow.drop(message.start)
-                    line = next((line for line, start, _ in batch.events() if start == message.start), None)
-                    return replace(outcome, line=line)
                 return outcome
+
+    def _set_aside(self, refused: Refused, flow: _Flow, batch: Batch) -> TryLater | Refused:
+        """Forgets the event whose message is refused, and names its line for others to set it aside."""
+        bad = flow.waiting[0].start
+        line = next((line for line, start, _ in batch.events() if start == bad), None)
+        if line is None:
+            return TryLater(f"{self._address}: {refused.reason}, for an event that is not in this batch")
+        flow.drop(bad)
+        return replace(refused, line=line)
 
     def _smaller(self, outcome: TryLater | Refused, message: Message | Unreadable, flow: _Flow) -> bool:
         """After a refusal puts something smaller in place of a log; False if there is nothing smaller."""
