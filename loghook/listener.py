@@ -137,6 +137,7 @@ class Listener:
         while not self._over():
             decision = self._step(self._own)
             if decision is None:
+                self._idle()
                 break
             if decision.seconds:
                 return decision.seconds
@@ -145,6 +146,10 @@ class Listener:
         for spool, delivery in list(self._adopted.values()):
             self._deliver_adopted(spool, delivery)
         return self._interval
+
+    def _idle(self) -> None:
+        if self._transport is not None and self._deadline is None:
+            self._transport.idle(self._own.source.run)
 
     def _step(self, delivery: Delivery) -> Decision | None:
         if self._transport is None:

@@ -167,5 +167,12 @@ class Transport(ABC):
     def send(self, batch: Batch) -> Outcome:
         """Sends one batch and tells what became of it. Raises nothing that the network can cause."""
 
+    def idle(self, run: str) -> None:  # noqa: B027 - most platforms are content with the heartbeats among the events
+        """Called every flush interval while there is nothing to send of a living process's run.
+
+        A platform that wants a sign of life oftener than the run gives one gets it here. Raises nothing that the
+        network can cause; what the platform answers is left to the next batch to find out.
+        """
+
     def close(self) -> None:  # noqa: B027 - without connections there is nothing to give back
         """Gives connections back. Safe to call twice; nothing is sent after it."""
