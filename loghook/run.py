@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -197,6 +198,10 @@ class Run:
             )
 
     # ---------------------------------------------------------------- what a run says
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Record what no handler sees."""
+        self.spool.put(self.formatter.event(record))
 
     def heartbeat(self) -> None:
         """Say that the run lives."""

@@ -15,6 +15,8 @@ import loghook
 from loghook.cli import console
 from loghook.cli.completion import completion
 from loghook.cli.demo import demo
+from loghook.cli.pipe import pipe
+from loghook.cli.run import run
 from loghook.cli.runs import runs
 from loghook.cli.serve import serve
 from loghook.cli.sync import sync
@@ -34,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (completion, demo, runs, serve, sync, version):
+for command in (completion, demo, pipe, run, runs, serve, sync, version):
     cli.add_command(command)
 
 

@@ -24,7 +24,9 @@ __all__ = [
     "Failed",
     "age",
     "clean",
+    "complain",
     "cut",
+    "environment",
     "exit_on_sigterm",
     "home_folder",
     "home_option",
@@ -110,6 +112,11 @@ def home_folder(given: Path | None) -> Path:
     from loghook import settings
 
     return (given or settings.home_folder(os.environ)).absolute()
+
+
+def environment(home: Path | None) -> dict[str, str]:
+    """Return the environment as a command's run reads it and hands it down, with the home folder that was asked for."""
+    return {**os.environ, **({"LOGHOOK_HOME": str(home.absolute())} if home else {})}
 
 
 def settings_in_force(home: Path) -> Settings:
