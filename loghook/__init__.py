@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
 from loghook._version import __version__
 from loghook.environment import get_log_level
 from loghook.errors import ConfigurationError, LoghookError, ServerError, SpoolError
@@ -11,8 +15,14 @@ from loghook.installation import install, uninstall
 from loghook.run import Run
 from loghook.session import flush, stats
 
+if TYPE_CHECKING:
+    from loghook.experiment import Experiment
+    from loghook.monitoring import monitor
+    from loghook.notebook import monitor_cell
+
 __all__ = [
     "ConfigurationError",
+    "Experiment",
     "LogHookFormatter",
     "LogHookHandler",
     "LoghookError",
@@ -23,6 +33,33 @@ __all__ = [
     "flush",
     "get_log_level",
     "install",
+    "monitor",
+    "monitor_cell",
     "stats",
     "uninstall",
 ]
+
+_LATE = {
+    "Experiment": "loghook.experiment",
+    "load_ipython_extension": "loghook.notebook",
+    "monitor": "loghook.monitoring",
+    "monitor_cell": "loghook.notebook",
+    "unload_ipython_extension": "loghook.notebook",
+}
+"""What is imported when it is first asked for, so that a script with `install` alone does not wait for it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'loghook' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_LATE[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if "IPython" in sys.modules:  # a notebook, perhaps: it gets its magic
+    importlib.import_module("loghook.notebook")

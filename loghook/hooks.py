@@ -16,19 +16,36 @@ import traceback
 from collections.abc import Callable
 from opcode import opname
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-from loghook.run import Run
+from loghook.voice import Voice
 
-__all__ = ["Hooks"]
+__all__ = ["Hooks", "Watched", "uncaught"]
 
 _SIGNALS = ("SIGTERM", "SIGHUP")
+
+
+class Watched(Protocol):
+    """What ends with the process: a run, or several as one."""
+
+    pid: int
+    """The process that it began in."""
+    voice: Voice
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Record what no handler sees."""
+
+    def end(self, status: str = "success", *, exception: str = "", reason: str = "") -> None:
+        """End as "success", "failure" or "stopped"."""
+
+    def close(self, timeout: float | None = None) -> None:
+        """Deliver what there is, for `timeout` seconds at most."""
 
 
 class Hooks:
     """Watches over the end of the process for one run."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Watched) -> None:
         self.run = run
         self.finished = False
         self._exception = ""
@@ -109,17 +126,10 @@ class Hooks:
     ) -> None:
         """Make an uncaught exception a record of the run, past every handler but ours: the terminal has it already."""
         try:
-            text = "".join(traceback.format_exception(kind, value, trace)).rstrip("\n")
+            record = uncaught(kind, value, trace, what)
             if not issubclass(kind, KeyboardInterrupt):
-                self._exception = self._exception or text
-            record = logging.LogRecord(
-                "uncaught", logging.CRITICAL, "", 0, f"{what} {kind.__name__}: {value}", (), None
-            )
-            record.exc_text = text
-            last = traceback.extract_tb(trace)[-1:] if trace else []
-            for frame in last:
-                record.filename, record.lineno = os.path.basename(frame.filename), frame.lineno or 0
-            self.run.spool.put(self.run.formatter.event(record))
+                self._exception = self._exception or record.exc_text or ""
+            self.run.take(record)
         except Exception as error:
             self.run.voice.say(f"the uncaught {kind.__name__} could not be recorded: {type(error).__name__}")
 
@@ -163,6 +173,17 @@ class Hooks:
             self.finish()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+
+def uncaught(
+    kind: type[BaseException], value: BaseException | None, trace: TracebackType | None, what: str
+) -> logging.LogRecord:
+    """Return an uncaught exception as a record, at the line that raised it; `what` begins its message."""
+    record = logging.LogRecord("uncaught", logging.CRITICAL, "", 0, f"{what} {kind.__name__}: {value}", (), None)
+    record.exc_text = "".join(traceback.format_exception(kind, value, trace)).rstrip("\n")
+    for frame in traceback.extract_tb(trace)[-1:] if trace else []:
+        record.filename, record.lineno = os.path.basename(frame.filename), frame.lineno or 0
+    return record
 
 
 def _die_of_ctrl_c() -> None:
