@@ -67,12 +67,12 @@ def check(url: str) -> None:
     entries = _BUILT_IN if scheme in _BUILT_IN or scheme.partition("+")[0] in _BUILT_IN else registered()
     if scheme not in entries and ("+" not in scheme or scheme.partition("+")[0] not in entries):
         raise ConfigurationError(_unknown(url, scheme, registered()))
-    if scheme.rpartition("+")[2] in ("http", "https"):
+    if scheme.rpartition("+")[2] in ("http", "https") or entries is _BUILT_IN:
         Address.parse(url)
 
 
 def _unknown(url: str, scheme: str, entries: dict[str, EntryPoint]) -> str:
-    known = ", ".join(f"{name}://" if name in _BUILT_IN else f"{name}+https://" for name in entries)
+    known = ", ".join(f"{name}://" if name in ("http", "https") else f"{name}+https://" for name in entries)
     return f"{masked(url)!r} has the unknown scheme {scheme!r}; known are {known}"
 
 

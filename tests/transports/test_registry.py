@@ -49,6 +49,14 @@ def test_an_unknown_scheme_names_the_known_ones() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["hyperdash://server", "hyperdash+ftp://server", "hyperdash+https://"])
+def test_a_platform_needs_an_http_address(url: str) -> None:
+    """A platform's name alone, or before anything but http or https, is a mistake that is told at once."""
+    for take in (transports.check, lambda url: transports.open(url, KEYS)):
+        with pytest.raises(ConfigurationError, match=r"must be an http or https URL|no host"):
+            take(url)
+
+
 def test_no_url_at_all_is_refused() -> None:
     """Text without a scheme is a mistake of the configuration."""
     with pytest.raises(ConfigurationError, match="'server:7707' is no URL"):
@@ -90,6 +98,10 @@ def test_importing_the_package_imports_no_transport() -> None:
         "import sys, loghook.transports, loghook.retry, loghook.credentials; "
         "print(*(name for name in ('requests', 'urllib3', 'importlib.metadata') if name in sys.modules))"
     )
-    printed = subprocess.run([sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
-                             capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert printed.split() == []
