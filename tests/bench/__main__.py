@@ -8,9 +8,9 @@ import os
 import platform
 import sys
 
-from tests.bench import call, latency, startup
+from tests.bench import call, delivery, latency, startup
 
-BENCHMARKS = {"call": call.run, "latency": latency.run, "startup": startup.run}
+BENCHMARKS = {"call": call.run, "delivery": delivery.run, "latency": latency.run, "startup": startup.run}
 
 
 def main() -> None:
