@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from loghook.voice import Voice
 __all__ = ["Destination", "Listener", "claim", "settle", "wants"]
 
 _ADOPT = 2.0
+_AT_ONCE = 16
+"""Spools of dead writers that are held at the same time: each takes one of the user's file descriptors."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Listener:
         self._transport: Transport | None = None
         self._not_before = 0.0
         self._next_adoption = 0.0
-        self._everywhere = True
+        self._candidates: Iterator[WriterSpool] = writers(home)
+        self._more_candidates = True
         self._urgent = False
         self._deadline: float | None = None
         self._at_work = False
@@ -115,7 +118,7 @@ class Listener:
                     self._close_transport()  # who knows what it holds
                     delay = 5.0
                 if self._deadline is not None:
-                    if self._drained():
+                    if self._is_drained():
                         break
                     delay = (
                         min(delay, 0.1) if not self.error else min(delay, max(0.0, self._deadline - time.monotonic()))
@@ -127,8 +130,12 @@ class Listener:
     def _over(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
-    def _drained(self) -> bool:
-        return self._own.is_done and not self._adopted
+    def _is_drained(self) -> bool:
+        try:
+            return self._own.is_done and not self._adopted and not self._more_candidates
+        except (LookupError, OSError) as error:
+            self._trouble(f"{type(error).__name__}: {error}")
+            return False
 
     def _round(self) -> float:
         """Deliver what is there; return how many seconds to wait."""
@@ -145,7 +152,7 @@ class Listener:
             self._adopt()
         for spool, delivery in list(self._adopted.values()):
             self._deliver_adopted(spool, delivery)
-        return self._interval
+        return 0.0 if self._more_candidates and len(self._adopted) < _AT_ONCE else self._interval
 
     def _idle(self) -> None:
         if self._transport is not None and self._deadline is None:
@@ -186,20 +193,43 @@ class Listener:
 
     def _adopt(self) -> None:
         """Take dead writers' spools that have the same destination: of every run at first, then of this one."""
-        self._next_adoption = time.monotonic() + _ADOPT
-        run = self._own.source.run
-        candidates = writers(self._home) if self._everywhere else run_writers(self._home, run)
-        for spool in candidates:
+        self._more_candidates = True
+        while len(self._adopted) < _AT_ONCE:
+            spool = next(self._candidates, None)
+            if spool is None:
+                self._more_candidates = False
+                self._next_adoption = time.monotonic() + _ADOPT
+                self._candidates = run_writers(self._home, self._own.source.run)
+                return
             known = spool.directory in self._adopted or spool.directory == self._own.source.directory
-            if not known and is_concern(spool, self.destination.id) and claim(spool):
+            if not known and self._claim(spool):
                 delivery = Delivery(spool, self.destination.id, self._own.batch_size)
                 self._adopted[spool.directory] = (spool, delivery)
-        self._everywhere = False
+
+    def _claim(self, spool: WriterSpool) -> bool:
+        try:
+            # Whether it lives is asked first: of a living writer's spool nothing need be read then.
+            return not spool.alive() and is_concern(spool, self.destination.id) and claim(spool)
+        except OSError as error:
+            self._leave(spool, error)
+            return False
+
+    def _leave(self, spool: WriterSpool, error: Exception) -> None:
+        """Let go of a spool that is in trouble, another user's perhaps: it must hold up none of the others."""
+        self._voice.say(
+            f"{spool.directory} can't be delivered ({error}); it is left as it is", about=str(spool.directory)
+        )
+        spool.lock.release()
 
     def _deliver_adopted(self, spool: WriterSpool, delivery: Delivery) -> None:
         """Deliver until it is done, has to wait, or live events want to go first."""
         while not self._over() and time.monotonic() >= delivery.resume_at:
-            decision = self._step(delivery)
+            try:
+                decision = self._step(delivery)
+            except (LookupError, OSError) as error:
+                del self._adopted[spool.directory]
+                self._leave(spool, error)
+                return
             if decision is None:
                 del self._adopted[spool.directory]
                 settle(spool)
@@ -215,9 +245,12 @@ class Listener:
         self._close_transport()
 
     def _close_transport(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            try:
+                transport.close()
+            except Exception as error:  # this thread goes on, or ends without a traceback
+                self._trouble(f"{type(error).__name__}: {error}")
 
 
 def wants(spool: WriterSpool, destination: str) -> bool:

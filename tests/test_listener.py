@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from loghook.listener import Destination, Listener
 from loghook.run import destination
 from loghook.spool import Limits, Log, writers
 from loghook.testing import Answer, FakeLoghookServer, Platform, RecordingTransport, lost_reply, reply_lost
-from loghook.transports.base import Delivered, Gap, Refused, TryLater
+from loghook.transports.base import Batch, Delivered, Gap, Outcome, Refused, TryLater
 from loghook.voice import Voice
 
 KEY = "a-key-for-tests-0001"
@@ -311,6 +312,84 @@ def test_two_listeners_do_not_deliver_one_spool_twice(log: Log, start: Start, ho
     assert platform.wait(lambda: len(platform.records("run")) >= 100)
     sent = [batch for transport in transports for batch in transport.sent if batch.writer != log.writer]
     assert len({(batch.writer, batch.offset) for batch in sent}) == len(sent)
+
+
+def leave(home: Path, run: str, number: int) -> Path:
+    """Leave a dead writer's spool with one record in it; return its folder."""
+    log = Log(home, run, {"destinations": {NAME: "memory://"}}, Limits(segment=4096))
+    put(log, 1, number)
+    log.close()
+    assert log.directory
+    return log.directory
+
+
+def open_locks(home: Path) -> int:
+    """How many lock files below a home folder this process holds open."""
+    count = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            target = str(descriptor.readlink())
+            count += target.startswith(str(home)) and target.endswith("/lock")
+    return count
+
+
+def test_many_dead_writers_take_few_file_descriptors(log: Log, start: Start, home: Path) -> None:
+    """However many spools were left, few at a time are held; all are delivered, at the end of a program too."""
+    for number in range(60):
+        leave(home, f"run{number}", 1000 + number)
+    most = []
+
+    def count(batch: Batch, deliver: Callable[[Batch], Outcome]) -> Outcome:
+        most.append(open_locks(home))
+        return deliver(batch)
+
+    transport = RecordingTransport(script=(count,) * 200)
+    put(log, 1)
+    listener = start(transport)
+    listener.close(time.monotonic() + 20)
+    assert sorted(numbers(transport.platform)) == [0, *range(1000, 1060)]
+    assert max(most) < 20
+
+
+def test_a_spool_that_can_not_be_read_holds_up_none_of_the_others(
+    log: Log, start: Start, home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of a dead writer's spool that can't be opened one line is said; live events and the other spools go."""
+    broken = leave(home, "a", 1000)
+    (broken / "00000002.seg").mkdir()
+    leave(home, "b", 1001)
+    transport = RecordingTransport()
+    put(log, 1)
+    listener = start(transport, quiet=False)
+    assert transport.platform.wait(lambda: len(transport.platform.records()) == 2)
+    assert sorted(numbers(transport.platform)) == [0, 1001]
+    assert listener.error == ""
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"loghook: {broken} can't be delivered (")
+
+
+def test_a_transport_that_fails_to_close_ends_no_thread(
+    log: Log, start: Start, wait_until: Callable[..., None]
+) -> None:
+    """A transport that raises when it is closed is left behind, and a new one delivers."""
+
+    class Stuck(RecordingTransport):
+        def close(self) -> None:
+            raise RuntimeError("it does not close")
+
+    good = RecordingTransport()
+    made: list[RecordingTransport] = []
+
+    def opener() -> RecordingTransport:
+        made.append(good if made else Stuck(script=(RuntimeError("broken"),)))
+        return made[-1]
+
+    put(log, 3)
+    listener = start(opener)
+    wait_until(lambda: listener.error)
+    listener.wake.ring()
+    assert good.platform.wait(lambda: len(good.platform.records()) == 3)
+    assert numbers(good.platform) == [0, 1, 2]
 
 
 # ---------------------------------------------------------------- over real HTTP
