@@ -20,6 +20,7 @@ no message and no repr, but for the last four characters of a long one, which te
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -36,6 +37,7 @@ from .errors import ConfigurationError
 __all__ = ["KeySource", "key_files", "key_in", "store"]
 
 VARIABLES = ("LOGHOOK_API_KEY", "HYPERDASH_API_KEY")
+NAMES = ("api_key",)
 GETTER = "api_key_getter"
 LONGEST_KEY = 8192
 LARGEST_FILE = 1024 * 1024
@@ -53,8 +55,8 @@ def key_files(script: Path | None, home: Path) -> tuple[Path, ...]:
     return (*beside, home / "loghook.json")
 
 
-def key_in(data: bytes) -> str | None:
-    """The API key in the content of a settings file; None when the file has other settings only.
+def key_in(data: bytes, names: Sequence[str] = NAMES) -> str | None:
+    """The API key in the content of a settings file, under the first of `names`; None when it has other settings only.
 
     JSON in UTF-8, UTF-16 or UTF-32, with or without a byte order mark. Raises Unusable.
     """
@@ -68,7 +70,7 @@ def key_in(data: bytes) -> str | None:
         raise Unusable("it is not valid JSON") from None
     if not isinstance(content, dict):
         raise Unusable("it is not a JSON object")
-    value = content.get("api_key")
+    value = next((content[name] for name in names if content.get(name) is not None), None)
     return None if value is None else usable(value)
 
 
@@ -86,7 +88,7 @@ def usable(value: object) -> str:
     return key
 
 
-def read_key(path: Path) -> str | None:
+def read_key(path: Path, names: Sequence[str] = NAMES) -> str | None:
     """The key in a file; None when there is no file or no key in it. Raises Unusable."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
@@ -101,7 +103,7 @@ def read_key(path: Path) -> str | None:
         raise Unusable(f"it cannot be read: {error.strerror or type(error).__name__}") from None
     if len(data) > LARGEST_FILE:
         raise Unusable(f"it is larger than {LARGEST_FILE} bytes")
-    return key_in(data)
+    return key_in(data, names)
 
 
 def store(path: Path, **values: object) -> None:
@@ -157,7 +159,8 @@ class KeySource:
     ) -> None:
         self._getter = None if getter is None else _Getter(getter, patience)
         self._environ = os.environ if environ is None else environ
-        self._files = tuple(files)
+        self._places: tuple[str | Path, ...] = (*VARIABLES, *files)
+        self._names: tuple[str, ...] = NAMES
         self._clock = clock
         self._warn = warn
         self._max_age = max_age
@@ -165,6 +168,19 @@ class KeySource:
         self._key: str | None = None
         self._source = ""
         self._next_look: float | None = None
+
+    def preferring(self, variables: Sequence[str], files: Sequence[Path], names: Sequence[str]) -> KeySource:
+        """A source for a platform that has places of its own for keys.
+
+        After the getter it looks into those variables, then those JSON files (under `names`), then LOGHOOK_API_KEY, and
+        into no other place: what lies there is another platform's.
+        """
+        other = copy.copy(self)
+        other._places = (*variables, *files, VARIABLES[0])
+        other._names = tuple(names)
+        other._warned = set()
+        other._key, other._source, other._next_look = None, "", None
+        return other
 
     def get(self) -> str | None:
         """The key to use now, or None when no source has one. Raises nothing; may block for `patience` seconds."""
@@ -190,7 +206,7 @@ class KeySource:
     def places(self) -> str:
         """All places that are looked into, in order, for the message that none has a key."""
         named = (GETTER,) if self._getter is not None else ()
-        return ", ".join((*named, *VARIABLES, *(str(path) for path in self._files)))
+        return ", ".join((*named, *(str(place) for place in self._places)))
 
     def __repr__(self) -> str:
         return f"<KeySource: {self.origin or 'no key'}>"
@@ -213,16 +229,14 @@ class KeySource:
                 self._tell(f"{GETTER}: {problem}")
                 if self._source == GETTER:
                     return None
-        for name in VARIABLES:
-            value = self._environ.get(name)
-            if value:
-                key = self._checked(name, functools.partial(usable, value))
-                if key is not None:
-                    return key, name
-        for path in self._files:
-            key = self._checked(str(path), functools.partial(read_key, path))
+        for place in self._places:
+            if isinstance(place, Path):
+                key = self._checked(str(place), functools.partial(read_key, place, self._names))
+            else:
+                value = self._environ.get(place)
+                key = self._checked(place, functools.partial(usable, value)) if value else None
             if key is not None:
-                return key, str(path)
+                return key, str(place)
         return None
 
     def _checked(self, source: str, read: Callable[[], str | None]) -> str | None:

@@ -45,6 +45,8 @@ _BUILT_IN = {
     "http": "loghook.transports.loghook:LoghookTransport",
     "https": "loghook.transports.loghook:LoghookTransport",
     "hyperdash": "loghook.transports.hyperdash:HyperdashTransport",
+    "polyaxon": "loghook.transports.polyaxon:PolyaxonTransport",
+    "polyaxon2": "loghook.transports.polyaxon.generation2:Polyaxon2Transport",
 }
 
 

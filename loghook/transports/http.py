@@ -7,12 +7,12 @@ or fill the memory:
 - `timeout` bounds the wait for a connection and each silence of the other side;
 - a deadline (six times that) bounds the whole exchange, so also a body that is taken, or an answer that
   comes, a byte at a time: the body is handed out, and the socket read, against the clock;
-- at most 1 MiB of an answer is read; after that the connection is dropped.
+- at most 1 MiB of an answer is read, where no more is asked for; after that the connection is dropped.
 
 Looking up a host name is the one thing that the system bounds and not we.
 
 Proxies (HTTP_PROXY and the like, NO_PROXY) and CA files (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) are taken from
-the environment as requests does; SSL_CERT_FILE and SSL_CERT_DIR serve when those are not set. A loopback
+the environment as requests does, looked up again every 5 s; SSL_CERT_FILE and SSL_CERT_DIR serve when those are not set. A loopback
 address is always reached directly. Redirects are not followed, cookies not kept, ~/.netrc not asked.
 """
 
@@ -25,7 +25,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -43,6 +42,7 @@ __all__ = ["Http"]
 
 LARGEST_REPLY = 1024 * 1024
 DEADLINE_TIMES = 6
+LOOK_AGAIN = 5.0
 BLOCK = 64 * 1024
 CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -67,8 +67,11 @@ class Http:
         self._address = address
         self._timeout = timeout
         self._watch = _Watch(DEADLINE_TIMES * timeout if deadline is None else deadline, clock)
-        self._session = _Session()
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session = requests.Session()
+        self._clock = clock
+        self._looked = 0.0
+        self._surroundings: dict[str, Any] | None = None
+        """Proxies and CA files, as the environment had them at the last look."""
         self._session.headers.update({"User-Agent": agent, "Accept-Encoding": "identity"})
         adapter = _Adapter(self._watch)
         self._session.mount("http://", adapter)
@@ -82,33 +85,51 @@ class Http:
         body: bytes = b"",
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        most: int = LARGEST_REPLY,
     ) -> Reply | TryLater:
-        """Sends one request and reads its answer; `path` begins with a slash and comes after the address.
+        """Sends one request and reads its answer, `most` bytes of it; `path` begins with a slash, after the address.
 
         Returns TryLater when there was no complete HTTP answer. Raises nothing that the network can cause.
         """
         self._watch.start()
         try:
-            with self._session.request(
-                method,
-                self._address.url + path,
-                params=dict(params or {}),
-                data=_Body(body, self._watch) if body else None,
-                headers=dict(headers or {}),
-                auth=_as_it_is,
-                timeout=(self._timeout, self._timeout),
-                allow_redirects=False,
-                stream=True,
-                verify=_ca_of(os.environ),
-                proxies=dict.fromkeys(("http", "https", "all"), "") if self._address.is_loopback else None,
-            ) as response:
-                return _read(response)
+            with self._send(method, path, body, params, headers) as response:
+                return _read(response, most)
         except FOREIGN as error:
             return TryLater(f"{self._address}: {self._words(error)}")
 
     def close(self) -> None:
         """Closes the connection. Safe to call twice."""
         self._session.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+    ) -> requests.Response:
+        """Sends a request, without what a session does around that: most of a small request's time goes there.
+
+        No redirect is followed, no cookie kept and no ~/.netrc asked, since it is the session that does all that.
+        """
+        request = requests.PreparedRequest()
+        given = self._session.headers.copy()
+        given.update(headers or {})
+        data = _Body(body, self._watch) if body else None
+        request.prepare(method, self._address.url + path, headers=given, data=data, params=dict(params or {}))
+        if self._surroundings is None or self._clock() - self._looked > LOOK_AGAIN:
+            self._looked = self._clock()
+            self._surroundings = self._session.merge_environment_settings(
+                self._address.url,
+                dict.fromkeys(("http", "https", "all"), "") if self._address.is_loopback else {},
+                True,
+                _ca_of(os.environ),
+                None,
+            )
+        adapter = self._session.get_adapter(self._address.url)
+        return adapter.send(request, timeout=(self._timeout, self._timeout), **self._surroundings)
 
     def _words(self, error: BaseException) -> str:
         """What went wrong, in words that hold no key and no password."""
@@ -240,29 +261,17 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-class _Session(requests.Session):
-    """A session that leaves redirects alone; requests would read their whole body even when not following."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Authentication that changes nothing, so that requests does not put one from ~/.netrc over our header."""
-    return request
-
-
-def _read(response: requests.Response) -> Reply:
+def _read(response: requests.Response, most: int) -> Reply:
     response.raw.enforce_content_length = True  # urllib3 1 would take half a body for the whole
     body = bytearray()
     whole = True
     for block in response.iter_content(BLOCK):
         body += block
-        if len(body) > LARGEST_REPLY:
+        if len(body) > most:
             whole = False
             break
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(response.status_code, headers, bytes(body[:LARGEST_REPLY]), whole)
+    return Reply(response.status_code, headers, bytes(body[:most]), whole)
 
 
 def _ca_of(environ: Mapping[str, str]) -> str | None:

@@ -16,12 +16,14 @@ class BenchLike(Protocol):
     url            the destination: scheme, host, port and perhaps a path
     key            the key it takes
     exactly_once   whether a batch that is sent again is stored once
+    needs_key      whether nothing is sent without a key
     """
 
     server: AwkwardServer
     url: str
     key: str
     exactly_once: ClassVar[bool]
+    needs_key: ClassVar[bool]
 
     def messages(self) -> list[str]:
         """The messages of all records that the platform holds, in order."""

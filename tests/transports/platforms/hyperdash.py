@@ -14,6 +14,7 @@ class Bench:
     """The SDK protocol, strictly. The run that the suite's batches belong to is begun."""
 
     exactly_once: ClassVar[bool] = False
+    needs_key: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.server = FakeHyperdashServer()

@@ -13,6 +13,7 @@ class Bench:
     """The ingest protocol, strictly."""
 
     exactly_once: ClassVar[bool] = True
+    needs_key: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.server = FakeLoghookServer()
