@@ -189,7 +189,7 @@ class Run:
 
     def _warn_of_odd_metrics(self) -> None:
         odd, self.formatter.odd_metrics = self.formatter.odd_metrics, set()
-        new = sorted({name for name in odd if name not in self._told_of})
+        new = sorted(odd - self._told_of)
         if new:
             self._told_of.update(new)
             names = ", ".join(repr(name) for name in new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
@@ -284,8 +284,7 @@ class Run:
         deadline = time.monotonic() + (self.settings.shutdown_timeout if timeout is None else timeout)
         if self.keeper:
             self.keeper.stop(1.0)
-            self._keep(log)
-            self._tell_drops(log, closing=True)
+            self._do_last_chores(log)
         for listener in self.listeners:
             listener.hurry(deadline)
         for listener in self.listeners:
@@ -299,9 +298,21 @@ class Run:
         if LOCAL not in self.destinations and self.spool.is_open:
             self.spool.remove_if_delivered(list(self.destinations))
 
+    def _do_last_chores(self, log: Log) -> None:
+        """Do the keeper's work once more; what it meets must not keep a process from its end, and its exit status."""
+        try:
+            self._keep(log)
+            self._tell_drops(log, closing=True)
+        except Exception as error:
+            self._keeper_failed(error)
+
     def _say_what_stays(self, log: Log) -> None:
         for name, url in self.destinations.items():
-            count = log.count_from(log.acks.get(name).offset)
+            try:
+                count = log.count_from(log.acks.get(name).offset)
+            except (LookupError, OSError) as error:
+                self.voice.say(f"what waits for {url} in {log.directory} can't be counted ({error})")
+                continue
             lost = min(count, log.in_memory)
             if count > lost and name != LOCAL:
                 self.voice.say(f"{count - lost} events for {url} wait in {log.directory}; `loghook sync` sends them")

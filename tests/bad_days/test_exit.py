@@ -87,7 +87,10 @@ def test_what_is_logged_last_of_all_is_delivered(script: MakeScript, server: Fak
     assert delivered(server.platform) == ["first", "last"]
 
 
-@pytest.mark.parametrize("ending", ["raise ValueError('no')", "os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)"])
+KILL = "os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)"
+
+
+@pytest.mark.parametrize("ending", ["raise ValueError('no')", KILL])
 def test_a_script_that_is_ended_delivers_its_tail(ending: str, script: MakeScript, server: FakeLoghookServer) -> None:
     """An exception or a SIGTERM loses nothing of what was logged before it, nor the run's end."""
     script(f"for i in range(100): log.info('%d', i)\n{ending}\n").run(LOGHOOK_URL=server.url, **QUICK)
@@ -257,3 +260,27 @@ def test_install_is_quick_whatever_the_platform(script: MakeScript) -> None:
     ended = script(code, install=False).run(LOGHOOK_URL=url, **{**QUICK, "LOGHOOK_SHUTDOWN_TIMEOUT": "0.2"})
     close()
     assert ended.out == "[] True\n"
+
+
+NO_FILES = """\
+import resource
+log.info("before")
+loghook.flush(10)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+held = []
+try:
+    while True:
+        held.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    pass
+log.info("after")
+"""
+
+
+@pytest.mark.parametrize(("ending", "status"), [("sys.exit(3)", 3), (KILL, -signal.SIGTERM)])
+def test_a_process_that_can_open_no_file_ends_as_it_would(
+    ending: str, status: int, script: MakeScript, server: FakeLoghookServer
+) -> None:
+    """Where no file can be opened any more the exit status and the terminal stay as they would be without us."""
+    ended = script(f"{NO_FILES}{ending}\n").run(LOGHOOK_URL=server.url, **QUICK)
+    assert (ended.status, ended.others) == (status, "")
