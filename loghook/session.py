@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -93,12 +94,12 @@ def _check_urls(urls: str) -> None:
 
 def current() -> Run | None:
     """Return the run that was opened first in this process, None if there is none."""
-    return next((run for run, _ in _runs.values()), None)
+    return next((run for run, _ in list(_runs.values())), None)
 
 
 def is_finished(run: Run) -> bool:
     """Whether the process is ending and this run's end has been said."""
-    return any(hooks.finished for own, hooks in _runs.values() if own is run)
+    return any(hooks.finished for own, hooks in list(_runs.values()) if own is run)
 
 
 def close(run: Run) -> None:
@@ -120,7 +121,11 @@ def flush(timeout: float | None = None) -> bool:
 
     Where records only lie in the spool of this machine there is nothing to wait for, and the answer is True.
     """
-    answers = [run.flush(timeout) for run, _ in _runs.values()]
+    began = time.monotonic()
+    answers = []
+    for run, _ in list(_runs.values()):  # which may come and go meanwhile
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+        answers.append(run.flush(left))
     return all(answers)
 
 
