@@ -18,6 +18,9 @@ __all__ = ["Access"]
 Handler = Callable[[Request], Awaitable[Response]]
 Private = Callable[[Request, int], Awaitable[Response]]
 
+SCHEMES = ("bearer", "token")
+"""How a key may be given; "Token" is how Polyaxon's clients give it."""
+
 
 class Access:
     """Tells accounts apart.
@@ -31,20 +34,25 @@ class Access:
         self.accounts = accounts
         self.cookie = cookie
 
-    def account(self, request: Request) -> int | None:
-        """Return the number of the account that asks; None for an unknown key, and for nobody."""
+    def account(self, request: Request, also: str = "") -> int | None:
+        """Return the number of the account that asks; None for an unknown key, and for nobody.
+
+        `also` is one more scheme, in lower case, by which this request may give a key.
+        """
         header = request.headers.get("authorization")
         if header is not None:
             scheme, _, key = header.partition(" ")
-            return self.accounts.of_key(key.strip()) if scheme.lower() == "bearer" else None
+            key = key.strip() if scheme.lower() in (*SCHEMES, also) else ""
+            # The token of a session serves as well: commands have one when they sign in for a key.
+            return (self.accounts.of_key(key) or self.accounts.of_session(key)) if key else None
         token = request.cookies.get(self.cookie)
         return self.accounts.of_session(token) if token else None
 
-    def api(self, handler: Private) -> Handler:
-        """A route of the API, for accounts only: 401 to others."""
+    def api(self, handler: Private, also: str = "") -> Handler:
+        """A route of the API, for accounts only: 401 to others. `also` as for `account`."""
 
         async def guarded(request: Request) -> Response:
-            account = self.account(request)
+            account = self.account(request, also)
             if account is None:
                 what = "this key is not known here" if "authorization" in request.headers else "no key was sent"
                 sentence = f"{what}; send an API key of this server as 'Authorization: Bearer KEY'"

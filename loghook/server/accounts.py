@@ -1,7 +1,8 @@
-"""Who may read and write: accounts, their keys, sessions of browsers, and the link that signs one in.
+"""Who may read and write: accounts, whose key and whose session it is, and the link that signs one in.
 
 Keys and session tokens are random, 256 bits, so a plain SHA-256 of them is enough to keep: nobody guesses one from it.
-A server begins with one account, "local"; everything that is read or written names an account, so more are only rows.
+A server begins with one account, "local"; it has no password. Those that sign up are named by their email. Everything
+that is read or written names an account.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 
 from loghook.server.store import Store
 
-__all__ = ["LOCAL", "SESSION_SECONDS", "Accounts"]
+__all__ = ["LOCAL", "SESSION_SECONDS", "Accounts", "Taken", "hashed"]
 
 LOCAL = "local"
 SESSION_SECONDS = 30 * 24 * 3600.0
@@ -23,6 +24,10 @@ SESSION_SECONDS = 30 * 24 * 3600.0
 # How long an answer of the database is believed: a page polls each second, and each request asks.
 BELIEVED = 5.0
 REMEMBERED = 10_000
+
+
+class Taken(ValueError):
+    """There is an account of that name."""
 
 
 class Accounts:
@@ -46,15 +51,30 @@ class Accounts:
         (number,) = connection.execute("SELECT number FROM accounts WHERE name = ?", (LOCAL,)).fetchone()
         return int(number)
 
-    def new_key(self, account: int) -> str:
-        """Make a key for an account and return it; only its hash is kept."""
-        key = "lh_" + secrets.token_urlsafe(32)
-        self._store.writer.run(
-            lambda connection: connection.execute(
-                "INSERT INTO keys VALUES (?, ?, ?)", (hashed(key), account, self._clock())
-            )
-        )
-        return key
+    def sign_up(self, name: str, password: str) -> int:
+        """Make an account, its password in the form in which it is kept, and return its number. Raises Taken."""
+
+        def job(connection: sqlite3.Connection) -> int:
+            try:
+                made = connection.execute(
+                    "INSERT INTO accounts (name, created, password) VALUES (?, ?, ?)", (name, self._clock(), password)
+                )
+            except sqlite3.IntegrityError:
+                raise Taken(f"there is an account {name!r}") from None
+            return int(made.lastrowid or 0)
+
+        return self._store.writer.run(job)
+
+    def password_of(self, name: str) -> tuple[int, str] | None:
+        """Return the number and the kept password of the account of a name; None for one without a password."""
+        with self._store.reading() as connection:
+            row = connection.execute("SELECT number, password FROM accounts WHERE name = ?", (name,)).fetchone()
+        return (int(row[0]), str(row[1])) if row is not None and row[1] is not None else None
+
+    def name_of(self, account: int) -> str:
+        """Return the name of an account."""
+        with self._store.reading() as connection:
+            return str(connection.execute("SELECT name FROM accounts WHERE number = ?", (account,)).fetchone()[0])
 
     def of_key(self, key: str) -> int | None:
         """Return the account that a key belongs to, or None."""
@@ -63,6 +83,10 @@ class Accounts:
     def of_session(self, token: str) -> int | None:
         """Return the account that a session belongs to, or None when there is no such session or it has expired."""
         return self._look("sessions", hashed(token), "SELECT account FROM sessions WHERE hash = ? AND expires > ?")
+
+    def forget_key(self, digest: str) -> None:
+        """Believe no longer in a key, by its hash."""
+        self._known.pop(("keys", digest), None)
 
     def new_session(self, account: int) -> str:
         """Begin a session and return its token; only the token's hash is kept."""

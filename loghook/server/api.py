@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from loghook.server.answers import Problem, encoded, number, points
 from loghook.server.levels import level_number
 from loghook.server.sparkline import POINTS, sparkline
-from loghook.server.store import Store, views
+from loghook.server.store import Store, internal, views
 from loghook.server.store import logs as log_lines
 from loghook.server.store import series as metric_series
 from loghook.server.store.schema import connect_reader
@@ -112,8 +112,10 @@ class API:
         text = _text(request, "q")
 
         def read(connection: Connection) -> Response:
-            found = metric_series.listed(connection, _run(connection, account, request), text)
-            return encoded(request, {"metrics": [_totals(metric) for metric in found]})
+            run = _run(connection, account, request)
+            found = metric_series.listed(connection, run, text)
+            hidden = set(internal.names(connection, run)["metrics"])
+            return encoded(request, {"metrics": [_totals(metric, metric.name in hidden) for metric in found]})
 
         return await self._store.read(read)
 
@@ -200,14 +202,15 @@ class API:
         return line
 
 
-def _totals(metric: metric_series.Totals) -> dict[str, Any]:
-    return {
+def _totals(metric: metric_series.Totals, is_internal: bool) -> dict[str, Any]:
+    totals = {
         "name": metric.name,
         "count": metric.count,
         "last": _last(metric),
         "min": number(metric.low),
         "max": number(metric.high),
     }
+    return {**totals, "internal": True} if is_internal else totals
 
 
 def _last(metric: metric_series.Totals) -> float | str | None:

@@ -15,7 +15,10 @@ from starlette.routing import Route
 from loghook.server.access import Access
 from loghook.server.answers import JSONAnswer, Problem, problem
 from loghook.server.api import API
+from loghook.server.compat.hyperdash import Hyperdash, speaking
+from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.intake import Intake
+from loghook.server.keys_api import KeysAPI
 from loghook.server.pages import Pages
 
 __all__ = ["PUBLIC", "build"]
@@ -23,13 +26,31 @@ __all__ = ["PUBLIC", "build"]
 logger = logging.getLogger("loghook.server")
 
 # What nobody needs a key for. A test walks the table and finds every other route closed.
-PUBLIC = ("/healthz", "/sign-in", "/sign-out", "/static/{name}", "/static-{tag}/{name}")
+PUBLIC: tuple[str, ...] = ("/healthz", "/sign-in", "/sign-out", "/static/{name}", "/static-{tag}/{name}")
+# Here one gets a key with a password, or makes an account where that is allowed.
+PUBLIC += ("/api/v1/users", "/api/v1/sessions")
 
 
-def build(access: Access, api: API, intake: Intake, pages: Pages) -> Starlette:
+def build(
+    access: Access,
+    api: API,
+    intake: Intake,
+    pages: Pages,
+    keys: KeysAPI,
+    hyperdash: Hyperdash,
+    hyperdash_accounts: HyperdashAccounts,
+) -> Starlette:
     """Return the application, without the guard in front of it."""
     run = "/api/v1/runs/{run}"
     routes = [
+        Route("/api/v1/sdk/http", speaking(hyperdash.post), methods=["POST"]),
+        Route("/api/v1/users", speaking(hyperdash_accounts.users), methods=["POST"]),
+        Route("/api/v1/users/api_keys", speaking(hyperdash_accounts.api_keys)),
+        Route("/api/v1/sessions", speaking(hyperdash_accounts.sessions), methods=["POST"]),
+        Route("/api/v1/sessions", speaking(hyperdash_accounts.end_session), methods=["DELETE"]),
+        Route("/api/v1/keys", access.api(keys.listed)),
+        Route("/api/v1/keys", access.api(keys.create), methods=["POST"]),
+        Route("/api/v1/keys/{id}", access.api(keys.revoke), methods=["DELETE"]),
         Route("/api/v1/runs/{run}/writers/{writer}/events", access.api(intake.post), methods=["POST"]),
         Route("/api/v1/runs", access.api(api.runs)),
         Route("/api/v1/overview", access.api(api.overview)),
@@ -41,7 +62,7 @@ def build(access: Access, api: API, intake: Intake, pages: Pages) -> Starlette:
         Route("/", access.page(pages.runs, lambda request: "sign-in")),
         Route("/runs/{run}", access.page(pages.run, sign_in_to_run)),
         Route("/sign-in", pages.sign_in, methods=["GET"]),
-        Route("/sign-in", pages.sign_in_with_key, methods=["POST"]),
+        Route("/sign-in", pages.sign_in_by_form, methods=["POST"]),
         Route("/sign-out", pages.sign_out, methods=["POST"]),
         Route("/static/{name}", pages.static),
         Route("/static-{tag}/{name}", pages.static),

@@ -234,7 +234,13 @@ def _add_odd(
 
 
 # The events of a run's life, and the key that must be an object in each.
-BODIES = {"run_started": "run", "writer_started": "writer", "params": "params", "dropped": "dropped"}
+BODIES = {
+    "run_started": "run",
+    "writer_started": "writer",
+    "params": "params",
+    "dropped": "dropped",
+    "internal": "internal",
+}
 ENDINGS = ("success", "failure", "stopped")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loghook.server.events import Parsed, parse, refused
-from loghook.server.store import Store, logs, rows, runs
+from loghook.server.store import Store, logs, messages, rows, runs
 
 __all__ = ["MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
 
@@ -98,6 +98,36 @@ class Ingest:
 
         return self._store.writer.run(job)
 
+    def append(
+        self, account: int, run: str, writer: str, body: bytes, *, digest: bytes | None, source: str, time: float
+    ) -> bool:
+        """Store what a sender that counts no offsets sent: its offset is counted here. Returns once it is on the disk.
+
+        Args:
+            account, run, writer: as for `events`.
+            body: whole lines.
+            digest: what tells this message from all others of its run; None where a repetition does no harm.
+            source: the protocol that it came by.
+            time: when it was sent, by the sender's clock, epoch seconds; what its lines are about may be older.
+
+        Returns false when the message was stored before: its sender never got the answer. Raises as `events`.
+        """
+        self._check(run, writer, 0, body)
+        parsed = parse(body)
+        parsed.earliest = parsed.latest = time
+
+        def job(connection: sqlite3.Connection) -> bool:
+            now = self._clock()
+            found = runs.find_writer(connection, account, run, writer)
+            if found is None:
+                found = runs.make_writer(connection, account, run, writer, min(time, now), source)
+            if digest is not None and not messages.remember(connection, found.run, digest):
+                return False
+            self._take(connection, found, found.expected, body, parsed, sent=time, now=now)
+            return True
+
+        return self._store.writer.run(job)
+
     def expected(self, account: int, run: str, writer: str) -> int:
         """Return the offset that a writer's next batch should begin at. Raises sqlite3.Error."""
         with self._store.reading() as connection:
@@ -145,11 +175,25 @@ class Ingest:
         if found is None:
             start = min(parsed.earliest, now)
             found = runs.make_writer(connection, account, run, writer, start)
-        self._write(connection, found, max(offset, expected), parsed)
-        if parsed.latest >= parsed.earliest:
-            runs.seen(connection, found, parsed.earliest, parsed.latest, sent, now)
-        runs.moved(connection, found, end, max(0, offset - expected), len(parsed.set_aside))
+        self._take(connection, found, max(offset, expected), body, parsed, sent=sent, now=now)
         return Stored(end, tuple((skipped + bad.index, bad.reason) for bad in parsed.set_aside))
+
+    def _take(
+        self,
+        connection: sqlite3.Connection,
+        writer: runs.Writer,
+        offset: int,
+        body: bytes,
+        parsed: Parsed,
+        *,
+        sent: float | None,
+        now: float,
+    ) -> None:
+        """Stores lines that begin at an offset, which is the one that is expected or lies behind a gap."""
+        self._write(connection, writer, offset, parsed)
+        if parsed.latest >= parsed.earliest:
+            runs.seen(connection, writer, parsed.earliest, parsed.latest, sent, now)
+        runs.moved(connection, writer, offset + len(body), offset - writer.expected, len(parsed.set_aside))
 
     def _write(self, connection: sqlite3.Connection, writer: runs.Writer, offset: int, parsed: Parsed) -> None:
         for index, event in parsed.events:

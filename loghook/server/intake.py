@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -15,6 +17,8 @@ from loghook.server.ingest import MAX_LINES, Gap, Ingest, Malformed, Stored, Too
 from loghook.server.store import Closed
 
 __all__ = ["MAX_BODY", "Intake"]
+
+T = TypeVar("T")
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes in a body, as it comes and unpacked."""
@@ -45,35 +49,43 @@ class Intake:
         if offset is None:
             raise Problem(400, "offset is missing: the place of the body's first byte in the writer's log")
         first, sent = _integer(request, "first"), _sent(request)
-        if self._waiting >= WAITING:
-            raise Problem(429, "this server is busy; come again in a second", {"Retry-After": "1"})
-        self._waiting += 1
-        try:
-            async with self._slots:
-                packed = await _body(request)
-                loop = asyncio.get_running_loop()
-                stored = await loop.run_in_executor(
-                    self._pool, self._store, request, packed, account, run, writer, offset, first, sent
-                )
-        finally:
-            self._waiting -= 1
+
+        def store(body: bytes) -> Stored:
+            return self._store(account, run, writer, offset, body, first, sent)
+
+        stored = await self.take(request, store)
         answer: dict[str, object] = {"offset": stored.offset}
         if stored.set_aside:
             answer["set_aside"] = [{"line": line, "reason": reason} for line, reason in stored.set_aside]
         return encoded(request, answer)
 
+    async def take(self, request: Request, store: Callable[[bytes], T], *, most: int = MAX_BODY) -> T:
+        """Read a body of at most `most` bytes and return what `store` makes of it, unpacked, on a thread.
+
+        Raises Problem, and what `store` raises.
+        """
+        if self._waiting >= WAITING:
+            raise Problem(429, "this server is busy; come again in a second", {"Retry-After": "1"})
+        self._waiting += 1
+        try:
+            async with self._slots:
+                packed = await _body(request, most)
+                encoding = request.headers.get("content-encoding", "identity").strip().lower()
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._pool, lambda: store(unpacked(packed, encoding)))
+        finally:
+            self._waiting -= 1
+
     def _store(
         self,
-        request: Request,
-        packed: bytes,
         account: int,
         run: str,
         writer: str,
         offset: int,
+        body: bytes,
         first: int | None,
         sent: float | None,
     ) -> Stored:
-        body = unpacked(packed, request.headers.get("content-encoding", "identity").strip().lower())
         try:
             return self._ingest.events(account, run, writer, offset, body, first=first, sent=sent)
         except Malformed as error:
@@ -109,24 +121,24 @@ def _sent(request: Request) -> float | None:
     return sent if 0.0 < sent < 1e11 else None
 
 
-def _too_large() -> Problem:
+def _too_large(most: int = MAX_BODY) -> Problem:
     # The rest of the body is not read, so the connection cannot be used again.
-    sentence = f"a batch has at most {MAX_BODY} bytes; send it in smaller parts"
-    return Problem(413, sentence, {"Connection": "close"}, max_bytes=MAX_BODY)
+    sentence = f"a batch has at most {most} bytes; send it in smaller parts"
+    return Problem(413, sentence, {"Connection": "close"}, max_bytes=most)
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int) -> bytes:
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > MAX_BODY:
-        raise _too_large()
+    if length.isdigit() and int(length) > most:
+        raise _too_large(most)
     parts: list[bytes] = []
     size = 0
     stream = request.stream()
     try:
         while part := await asyncio.wait_for(anext(stream, b""), PATIENCE):
             size += len(part)
-            if size > MAX_BODY:
-                raise _too_large()
+            if size > most:
+                raise _too_large(most)
             parts.append(part)
     except asyncio.TimeoutError:
         raise Problem(408, "the body did not come in time", {"Connection": "close"}) from None

@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from loghook.server.access import Access
 from loghook.server.answers import Problem, accepts_gzip
+from loghook.server.sign_in import SignIn
 
 __all__ = ["Pages"]
 
@@ -53,11 +54,13 @@ class Pages:
 
     Args:
         access: who may see a page.
+        sign_in: checks an email and its password.
         ui: folder of the pages, with a folder `static` in it.
     """
 
-    def __init__(self, access: Access, ui: Path = UI) -> None:
+    def __init__(self, access: Access, sign_in: SignIn, ui: Path = UI) -> None:
         self._access = access
+        self._sign_in = sign_in
         self._ui = ui
         static = ui / "static"
         self._files = {path.name: File(path) for path in sorted(static.glob("*")) if path.is_file()}
@@ -85,13 +88,22 @@ class Pages:
             return self._form("This link is no longer good: a server that starts anew prints a new one.", 401)
         return await self._enter(request, account)
 
-    async def sign_in_with_key(self, request: Request) -> Response:
-        """POST /sign-in: a key from the form."""
-        key = (await _form(request)).get("key", "").strip()
-        account = self._access.accounts.of_key(key) if key else None
-        if account is None:
+    async def sign_in_by_form(self, request: Request) -> Response:
+        """POST /sign-in: a key, or an email and a password, from the form."""
+        form = await _form(request)
+        key, email = form.get("key", "").strip(), form.get("email", "").strip()
+        if email:
+            try:
+                account = await self._sign_in.sign_in(request, email, form.get("password", ""))
+            except Problem as error:
+                answer = self._form(f"{error.sentence[0].upper()}{error.sentence[1:]}.", error.status)
+                answer.headers.update(error.headers)
+                return answer
+            return await self._enter(request, account)
+        known = self._access.accounts.of_key(key) if key else None
+        if known is None:
             return self._form("This server does not know that key.", 401)
-        return await self._enter(request, account)
+        return await self._enter(request, known)
 
     async def sign_out(self, request: Request) -> Response:
         """POST /sign-out: ends the session."""

@@ -5,7 +5,8 @@ to this server as if it were theirs. Its name stays in the Host header, so only 
 numbers, localhost, this machine's name, and what `--name` adds.
 
 Origin: a browser sends the cookie along whoever asks. So a request that changes something needs a key in the
-Authorization header, which no foreign page can send, or an Origin that is this server.
+Authorization header, which no foreign page can send, or an Origin that is this server. Where no cookie counts, other
+programs need neither: a browser would have named the origin, and asked before it sends JSON.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ HEADERS = {
 }
 MOST_HEAD = 32 * 1024
 """Bytes in the head of a request."""
+COOKIELESS = ("/api/v1/sdk/http", "/api/v1/users", "/api/v1/sessions")
+"""Where what programs send is all that counts, and where they expect "code" and "message" in a refusal."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -63,19 +66,23 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        wrong = self._wrong(scope["method"], Headers(scope=scope)) or _too_long(scope)
+        wrong = self._wrong(scope["method"], scope["path"], Headers(scope=scope)) or _too_long(scope)
         if wrong is not None:
+            if scope["path"] in COOKIELESS:
+                wrong.more.update(code="refused", message=wrong.sentence)
             await problem(wrong)(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)
 
-    def _wrong(self, method: str, headers: Headers) -> Problem | None:
+    def _wrong(self, method: str, path: str, headers: Headers) -> Problem | None:
         host = headers.get("host", "")
         if not self.answers_to(host_of(host)):
             name = host_of(host) or host
             remedy = f"if it should, start it with --name {name}"
             return Problem(403, f"this server does not answer to the name {name!r}; {remedy}")
-        if method not in SAFE_METHODS and not headers.get("authorization") and not self._same_origin(headers):
+        if method in SAFE_METHODS or headers.get("authorization") or self._same_origin(headers):
+            return None
+        if path not in COOKIELESS or not _is_program(headers):
             return Problem(403, "a request from another site may change nothing here; send an API key to do so")
         return None
 
@@ -101,6 +108,12 @@ class Guard:
         # A proxy may have put its own name for this server in the place of the one that the browser sees, which then
         # is one that was allowed.
         return name == host or (host_of(name) in self._allowed and host_of(name) != host_of(host))
+
+
+def _is_program(headers: Headers) -> bool:
+    """Tell whether a request comes from no page: browsers name the origin, and send JSON elsewhere only if allowed."""
+    is_json = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    return is_json and "origin" not in headers and "sec-fetch-site" not in headers
 
 
 def _too_long(scope: Scope) -> Problem | None:

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,20 @@ from loghook.server.access import Access
 from loghook.server.accounts import Accounts
 from loghook.server.api import API
 from loghook.server.app import build
+from loghook.server.compat.hyperdash import Hyperdash
+from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.ingest import Ingest
 from loghook.server.intake import Intake
+from loghook.server.keys import Keys, secret_in
+from loghook.server.keys_api import KeysAPI
 from loghook.server.local import EVERY as LOCAL_SECONDS
 from loghook.server.local import Local
 from loghook.server.lock import HomeLock
 from loghook.server.pages import Pages
 from loghook.server.repeat import Repeat
 from loghook.server.security import MOST_HEAD, Guard
-from loghook.server.store import Store
+from loghook.server.sign_in import SignIn
+from loghook.server.store import Store, messages
 
 __all__ = ["DEFAULT_PORT", "Server", "serve"]
 
@@ -54,6 +60,8 @@ class Server:
         certfile, keyfile: PEM files; with them it speaks HTTPS.
         deliver: called every half minute with the home folder, on a thread of its own, to deliver what dead writers
             left for other platforms.
+        sign_up: whether whoever reaches this server may make an account; None: from this machine only, and only where
+            it listens to this machine alone under no other name.
     """
 
     def __init__(
@@ -66,6 +74,7 @@ class Server:
         certfile: Path | None = None,
         keyfile: Path | None = None,
         deliver: Callable[[Path], object] | None = None,
+        sign_up: bool | None = None,
     ) -> None:
         self.home = Path(home)
         self._host = host
@@ -75,6 +84,7 @@ class Server:
         if certfile is not None:
             self._tls = {"ssl_certfile": certfile, "ssl_keyfile": keyfile}
         self._deliver = deliver
+        self._sign_up = sign_up
         self._closers: list[Callable[[], object]] = []
         self._link_token = ""
         self.key = ""
@@ -125,20 +135,37 @@ class Server:
         self._closers.append(store.close)
         accounts = Accounts(store)
         self._link_token = accounts.link_token
-        self.key = _key(accounts, self.home / "loghook.json")
+        keys = Keys(store, accounts, _secret(folder))
+        self.key = _key(accounts, keys, self.home / "loghook.json", folder / "loghook.json")
+        store.writer.run(lambda connection: messages.forget_old(connection, time.time()))
         ingest = Ingest(store)
         local = Local(self.home, ingest, accounts.local)
         intake = Intake(ingest)
         self._closers.append(intake.close)
+        sign_in = SignIn(accounts, self._may_sign_up)
+        self._closers.append(sign_in.close)
         access = Access(accounts, f"loghook_{store.id}")
-        application = Guard(build(access, API(store), intake, Pages(access)), self._hosts)
-        self._run(application, listening)
+        routes = build(
+            access,
+            API(store),
+            intake,
+            Pages(access, sign_in),
+            KeysAPI(accounts, keys),
+            Hyperdash(access, ingest, intake),
+            HyperdashAccounts(accounts, keys, sign_in, store.id),
+        )
+        self._run(Guard(routes, self._hosts), listening)
         lock.tell(f"process {os.getpid()}, {self.url}")
         self._closers.append(local.close)
         self._repeat("loghook-local", LOCAL_SECONDS, local.look)
         deliver = self._deliver
         if deliver is not None:
             self._repeat("loghook-deliver", DELIVER_SECONDS, lambda: deliver(self.home) and False)
+
+    def _may_sign_up(self, address: str) -> bool:
+        if self._sign_up is not None:
+            return self._sign_up
+        return _is_loopback(self._host) and not self._hosts and _is_loopback(address)
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], object]) -> None:
         repeat = Repeat(name, seconds, work)
@@ -196,6 +223,7 @@ def serve(
     certfile: Path | None = None,
     keyfile: Path | None = None,
     deliver: Callable[[Path], object] | None = None,
+    sign_up: bool | None = None,
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; prints its address and a link that signs a browser in.
 
@@ -207,7 +235,9 @@ def serve(
     stopped = threading.Event()
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server = Server(home, host, port, hosts=hosts, certfile=certfile, keyfile=keyfile, deliver=deliver)
+        server = Server(
+            home, host, port, hosts=hosts, certfile=certfile, keyfile=keyfile, deliver=deliver, sign_up=sign_up
+        )
         with server:
             print(f"loghook server at {server.url}", flush=True)
             if not _is_loopback(host):
@@ -263,14 +293,30 @@ def _cannot_bind(host: str, port: int, error: OSError) -> Exception:
     return ServerError(f"cannot listen on port {port} of {host}: {error.strerror}")
 
 
-def _key(accounts: Accounts, path: Path) -> str:
-    """The local account's key: the one in the home folder where it works, else a new one, written there."""
-    known = credentials.KeySource(environ={}, files=(path,), warn=logger.warning).get()
-    if known and accounts.of_key(known) is not None:
-        return known
-    key = accounts.new_key(accounts.local)
+def _secret(folder: Path) -> bytes:
+    try:
+        return secret_in(folder / "secret")
+    except OSError as error:
+        raise ServerError(f"{folder / 'secret'} cannot be used: {error.strerror}") from None
+
+
+def _key(accounts: Accounts, keys: Keys, settings: Path, own: Path) -> str:
+    """The local account's key: the one in the home folder's settings, or in the server's own file, else a new one.
+
+    A new one goes into the settings, unless another server's key is there: then into the server's own file.
+    """
+    known = [_key_in(path) for path in (settings, own)]
+    for key in known:
+        if key and accounts.of_key(key) == accounts.local:
+            return key
+    _, key = keys.create(accounts.local, socket.gethostname())
+    path = own if known[0] else settings
     try:
         credentials.store(path, api_key=key)
     except (OSError, ConfigurationError) as error:
         logger.warning("the key cannot be written to %s (%s); only the sign-in link works", path, error)
     return key
+
+
+def _key_in(path: Path) -> str | None:
+    return credentials.KeySource(environ={}, files=(path,), warn=logger.warning).get()

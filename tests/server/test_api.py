@@ -55,6 +55,7 @@ def test_run(client: Any) -> None:
         "exception": None,
         "reason": None,
         "dropped": {"full": 7, "torn": 1},
+        "internal": {"metrics": [], "params": []},
         "writers": [
             {"id": "writer", "pid": 7, "host": "box", "rank": 0, "last_seen": now - 1, "missing_bytes": 0},
         ],

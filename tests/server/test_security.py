@@ -17,10 +17,15 @@ from loghook.server.access import Access
 from loghook.server.accounts import Accounts
 from loghook.server.api import API
 from loghook.server.app import PUBLIC, build
+from loghook.server.compat.hyperdash import Hyperdash
+from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.ingest import Ingest
 from loghook.server.intake import Intake
+from loghook.server.keys import Keys
+from loghook.server.keys_api import KeysAPI
 from loghook.server.pages import Pages
 from loghook.server.security import host_of
+from loghook.server.sign_in import SignIn
 from loghook.server.store import Store
 
 Record = Callable[..., dict[str, Any]]
@@ -29,9 +34,19 @@ Record = Callable[..., dict[str, Any]]
 def routes(folder: Path) -> list[tuple[str, str]]:
     """Return every method and path that a server answers."""
     store = Store(folder / "routes.db")
-    access = Access(Accounts(store), "cookie")
+    accounts = Accounts(store)
+    access, keys, sign_in = Access(accounts, "cookie"), Keys(store, accounts, b""), SignIn(accounts, lambda _: False)
     ingest = Ingest(store)
-    table = build(access, API(store), Intake(ingest), Pages(access)).routes
+    intake = Intake(ingest)
+    table = build(
+        access,
+        API(store),
+        intake,
+        Pages(access, sign_in),
+        KeysAPI(accounts, keys),
+        Hyperdash(access, ingest, intake),
+        HyperdashAccounts(accounts, keys, sign_in, "id"),
+    ).routes
     store.close()
     assert all(isinstance(route, Route) for route in table)
     return [
@@ -65,9 +80,10 @@ def test_closed(server: Server, client: Any, record: Record, tmp_path: Path, key
 
 
 def test_public(server: Server, tmp_path: Path) -> None:
-    """The public routes are the sign-in, the static files and a sign of health."""
+    """The public routes are the sign-in, by form and by program, the static files and a sign of health."""
     assert {path for _, path in routes(tmp_path)} >= set(PUBLIC)
-    assert set(PUBLIC) == {"/healthz", "/sign-in", "/sign-out", "/static/{name}", "/static-{tag}/{name}"}
+    pages = {"/healthz", "/sign-in", "/sign-out", "/static/{name}", "/static-{tag}/{name}"}
+    assert set(PUBLIC) == {*pages, "/api/v1/users", "/api/v1/sessions"}
     assert requests.get(server.url + "/healthz", timeout=10).json() == {"ok": True}
 
 
@@ -80,7 +96,7 @@ def test_other_account(server: Server, client: Any, record: Record, as_client: C
     number = store.writer.run(
         lambda connection: connection.execute("INSERT INTO accounts (name, created) VALUES ('other', 0)").lastrowid
     )
-    key = accounts.new_key(int(number or 0))
+    _, key = Keys(store, accounts, b"").create(int(number or 0), "")
     store.close()
     with Server(home, port=0) as again:
         other, mine = as_client(again, key), as_client(again)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from loghook.server.status import seen_at
+from loghook.server.store import internal
 
 __all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "seen"]
 
@@ -35,13 +36,18 @@ def find_writer(connection: sqlite3.Connection, account: int, run: str, writer: 
     return Writer(*row) if row else None
 
 
-def make_writer(connection: sqlite3.Connection, account: int, run: str, writer: str, time: float) -> Writer:
-    """Make a writer's row, and its run's where this is the first that is heard of it, at `time` (epoch seconds)."""
+def make_writer(
+    connection: sqlite3.Connection, account: int, run: str, writer: str, time: float, source: str = "loghook"
+) -> Writer:
+    """Make a writer's row, and its run's where this is the first that is heard of it, at `time` (epoch seconds).
+
+    `source` names the protocol by which the run was first heard of.
+    """
     connection.execute(
         "INSERT INTO runs (account, id, name, source, started_at, last_seen, params, dropped, "
-        "logs, metrics, set_aside, missing_bytes) VALUES (?, ?, ?, 'loghook', ?, ?, '{}', '{}', 0, 0, 0, 0) "
+        "logs, metrics, set_aside, missing_bytes) VALUES (?, ?, ?, ?, ?, ?, '{}', '{}', 0, 0, 0, 0) "
         "ON CONFLICT DO NOTHING",
-        (account, run, run, time, time),
+        (account, run, run, source, time, time),
     )
     (number,) = connection.execute("SELECT number FROM runs WHERE account = ? AND id = ?", (account, run)).fetchone()
     made = connection.execute(
@@ -125,12 +131,17 @@ def _run_ended(connection: sqlite3.Connection, writer: Writer, event: dict[str, 
     )
 
 
+def _internal(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    internal.add(connection, writer.run, event["internal"])
+
+
 APPLY = {
     "run_started": _run_started,
     "writer_started": _writer_started,
     "params": _params,
     "dropped": _dropped,
     "run_ended": _run_ended,
+    "internal": _internal,
 }
 
 

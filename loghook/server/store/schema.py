@@ -1,7 +1,12 @@
 """The database's tables, how it is opened, and how an older one is brought up to date.
 
-    accounts, keys, sessions     who may read and write; keys and session tokens are kept as SHA-256 only
-    runs, writers                one row each; writers.next_offset is the number that makes delivery exactly-once
+    accounts, keys, sessions     who may read and write; keys and session tokens are kept as SHA-256 only, passwords as
+                                 `passwords` makes them
+    runs, writers                one row each; writers.next_offset is the number that makes delivery exactly-once;
+                                 runs.told is the state that was last told of, see `notify`
+    messages                     what came from senders that count no offsets, see `messages`
+    internal                     names of metrics and parameters that are not for readers
+    notices                      what is still to be told to whom, see `notify`
     logs                         one row a record; id = run number << 40 | number of the line in its run, so a run's
                                  lines lie together in order and need no second index
     metrics                      one row a metric name in a run
@@ -71,8 +76,32 @@ CREATE TABLE set_aside (
 );
 """
 
+SECOND = """
+ALTER TABLE accounts ADD COLUMN password TEXT;
+CREATE TABLE new_keys (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL UNIQUE, account INTEGER NOT NULL REFERENCES accounts,
+    name TEXT NOT NULL, tail TEXT NOT NULL, made INTEGER NOT NULL, created REAL NOT NULL
+);
+INSERT INTO new_keys (hash, account, name, tail, made, created)
+    SELECT hash, account, '', '', 0, created FROM keys ORDER BY created, hash;
+DROP TABLE keys;
+ALTER TABLE new_keys RENAME TO keys;
+CREATE INDEX keys_by_account ON keys (account, number);
+CREATE TABLE messages (run INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (run, digest)) WITHOUT ROWID;
+CREATE TABLE internal (
+    run INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (run, kind, name)
+) WITHOUT ROWID;
+ALTER TABLE runs ADD COLUMN told TEXT NOT NULL DEFAULT 'running';
+UPDATE runs SET told = ending WHERE ending IS NOT NULL AND ended_at >= coalesce(began, 0);
+CREATE INDEX runs_untold ON runs (last_seen) WHERE told = 'running';
+CREATE TABLE notices (
+    number INTEGER PRIMARY KEY, destination TEXT NOT NULL, body TEXT NOT NULL, created REAL NOT NULL,
+    tries INTEGER NOT NULL, due REAL NOT NULL
+);
+"""
+
 # The n-th script (from 0) takes a database from version n to n + 1. Released ones never change.
-SCRIPTS = (FIRST,)
+SCRIPTS = (FIRST, SECOND)
 VERSION = len(SCRIPTS)
 
 # 16 MB of pages between checkpoints: fewer pages are written twice, and the log stays small.

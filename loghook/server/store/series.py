@@ -51,8 +51,12 @@ def listed(connection: sqlite3.Connection, run: int, text: str = "") -> list[Tot
 
 
 def main_metrics(connection: sqlite3.Connection, run: int, most: int) -> list[Totals]:
-    """Return the metrics that the run logged first."""
-    found = connection.execute(f"SELECT {COLUMNS} FROM metrics WHERE run = ? ORDER BY number LIMIT ?", (run, most))
+    """Return the metrics that the run logged first, but for internal ones."""
+    hidden = "SELECT name FROM internal WHERE run = ? AND kind = 'metrics'"
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM metrics WHERE run = ? AND name NOT IN ({hidden}) ORDER BY number LIMIT ?",
+        (run, run, most),
+    )
     return [Totals(*row) for row in found.fetchall()]
 
 

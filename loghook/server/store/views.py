@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from loghook.server.status import is_ended, status
+from loghook.server.store import internal
 
 __all__ = ["Cursor", "ending", "run_details", "run_fields", "run_number", "run_page"]
 
@@ -115,6 +116,7 @@ def run_details(connection: sqlite3.Connection, account: int, run: str, now: flo
         "exception": row["exception"] if over else None,
         "reason": row["reason"] if over else None,
         "dropped": orjson.loads(row["dropped"]),
+        "internal": internal.names(connection, row["number"]),
         "writers": [dict(writer) for writer in writers],
         "counts": {"logs": row["logs"], "metrics": row["metrics"]},
     }

@@ -1,0 +1,123 @@
+"""Databases of older versions are brought up to date with everything that lies in them."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from loghook.server import Server
+from loghook.server.store.schema import VERSION
+
+# The tables as version 1 made them. Never to be changed: such files are out there.
+VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE accounts (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created REAL NOT NULL);
+CREATE TABLE keys (
+    hash TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES accounts, created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE sessions (
+    hash TEXT PRIMARY KEY, account INTEGER NOT NULL REFERENCES accounts, expires REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY, account INTEGER NOT NULL REFERENCES accounts, id TEXT NOT NULL,
+    name TEXT NOT NULL, source TEXT NOT NULL,
+    started_at REAL NOT NULL, began REAL, ended_at REAL, ending TEXT, exception TEXT, reason TEXT,
+    last_seen REAL NOT NULL,
+    host TEXT, pid INTEGER, rank INTEGER, python TEXT, argv TEXT, git TEXT, params TEXT NOT NULL, dropped TEXT NOT NULL,
+    logs INTEGER NOT NULL, metrics INTEGER NOT NULL, set_aside INTEGER NOT NULL, missing_bytes INTEGER NOT NULL,
+    UNIQUE (account, id)
+);
+CREATE INDEX runs_by_start ON runs (account, started_at, number);
+CREATE TABLE writers (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, id TEXT NOT NULL,
+    next_offset INTEGER NOT NULL, missing_bytes INTEGER NOT NULL,
+    pid INTEGER, host TEXT, rank INTEGER, last_seen REAL NOT NULL,
+    UNIQUE (run, id)
+);
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY, writer INTEGER NOT NULL, level INTEGER NOT NULL, logger TEXT NOT NULL, line TEXT NOT NULL
+);
+CREATE INDEX logs_notable ON logs (id) WHERE level >= 30;
+CREATE TABLE metrics (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, name TEXT NOT NULL, count INTEGER NOT NULL,
+    top_step REAL NOT NULL, last_step REAL NOT NULL, last_time REAL NOT NULL, last_value REAL,
+    low REAL, high REAL, full_chunks INTEGER NOT NULL,
+    UNIQUE (run, name)
+);
+CREATE TABLE open_points (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE points (chunk INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE summaries (part INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE set_aside (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL, writer INTEGER NOT NULL, batch_offset INTEGER NOT NULL,
+    line_index INTEGER NOT NULL, reason TEXT NOT NULL, line BLOB NOT NULL, length INTEGER NOT NULL
+);
+"""
+KEY = "lh_" + "k" * 43
+LINE = {"time": 1000.0, "level": "INFO", "logger": "train", "message": "from version 1"}
+
+
+def write_version_1(path: Path) -> None:
+    """Write a database as a server of version 1 left it: an account, its key, a run that ended and one that did not."""
+    path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    connection.execute("INSERT INTO meta VALUES ('id', 'abcd1234')")
+    connection.execute("INSERT INTO accounts VALUES (1, 'local', 1.0)")
+    connection.execute("INSERT INTO keys VALUES (?, 1, 2.0)", (hashlib.sha256(KEY.encode()).hexdigest(),))
+    for number, (name, ended, ending) in enumerate((("done", 1001.0, "failure"), ("broken off", None, None)), 1):
+        connection.execute(
+            "INSERT INTO runs VALUES (?, 1, ?, ?, 'loghook', 1000.0, 1000.0, ?, ?, NULL, NULL, 1001.0, "
+            "'box', 7, NULL, '3.11', NULL, NULL, '{\"rate\":0.1}', '{}', 1, 0, 0, 0)",
+            (number, f"r{number}", name, ended, ending),
+        )
+        connection.execute("INSERT INTO writers VALUES (?, ?, 'w', 100, 0, 7, 'box', NULL, 1001.0)", (number, number))
+        connection.execute(
+            "INSERT INTO logs VALUES (?, ?, 20, 'train', ?)", ((number << 40) + 1, number, orjson.dumps(LINE).decode())
+        )
+    connection.execute("PRAGMA user_version=1")
+    connection.commit()
+    connection.close()
+
+
+def test_version_1(home: Path, as_client: Callable[..., Any]) -> None:
+    """A database of version 1 keeps its key, its runs, their lines and offsets, and takes more."""
+    path = home / "server" / "loghook.db"
+    write_version_1(path)
+    (home / "loghook.json").write_bytes(orjson.dumps({"api_key": KEY}))
+    with Server(home, port=0) as server:
+        assert server.key == KEY
+        client = as_client(server)
+        runs = {run["id"]: (run["name"], run["status"], run["params"]) for run in client.read("/runs")["runs"]}
+        assert runs == {"r1": ("done", "failure", {"rate": 0.1}), "r2": ("broken off", "lost", {"rate": 0.1})}
+        (line,) = client.read("/runs/r2/logs")["logs"]
+        assert line["message"] == "from version 1"
+        assert client.post(b"", 0, run="r2", writer="w").json() == {"offset": 100}
+        client.send([{**LINE, "metrics": {"m": 1.0}}], 100, run="r2", writer="w")
+        assert client.read("/runs/r2")["counts"] == {"logs": 2, "metrics": 1}
+        (key,) = client.read("/keys")["keys"]
+        assert (key["name"], key["tail"], key["created"]) == ("", "", 2.0)
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+def test_an_upgrade_that_breaks_off_changes_nothing(home: Path) -> None:
+    """A database whose upgrade fails stays as it was, at its version."""
+    path = home / "server" / "loghook.db"
+    write_version_1(path)
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE notices (in_the_way)")
+    connection.commit()
+    before = list(connection.iterdump())
+    with pytest.raises(sqlite3.OperationalError, match="notices"):
+        Server(home, port=0).start()
+    assert list(connection.iterdump()) == before
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
