@@ -5,6 +5,7 @@ Arguments > environment > ``loghook.json`` beside the main script > ``loghook.js
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -14,8 +15,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
-import orjson
 
 from loghook.errors import ConfigurationError
 
@@ -170,9 +169,10 @@ def resolve(
     mistakes: list[str] = []
     folders: Iterable[Path] = (home, *([script.parent] if script else []))
     for file in (folder / "loghook.json" for folder in folders):
-        found, wrong = _parse(_read(file, table), table, f"{file}: ", checks)
+        content, broken = _read(file, table)
+        found, wrong = _parse(content, table, f"{file}: ", checks)
         values.update(found)
-        mistakes += wrong
+        mistakes += broken + wrong
     found, wrong = _parse(_from_environment(environ, table), table, "", checks)
     mistakes += wrong
     if mistakes:
@@ -211,15 +211,20 @@ def _parse(
     return parsed, mistakes
 
 
-def _read(file: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings in a file; whether the file itself is sound is the key source's to say."""
+def _read(file: Path, table: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the settings in a file, and what is wrong with the file itself; one that is not there has neither."""
     try:
-        content = orjson.loads(file.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except (OSError, ValueError):
-        return {}
+        data = file.read_bytes()
+        content = json.loads(data.decode(json.detect_encoding(data))) if data.strip() else {}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, []
+    except OSError as error:
+        return {}, [f"{file}: it cannot be read: {error.strerror}"]
+    except (ValueError, RecursionError):
+        content = None
     if not isinstance(content, dict):
-        return {}
-    return {key: value for key, value in content.items() if key in table and key != "home" and value is not None}
+        return {}, [f"{file}: it is not a JSON object"]
+    return {key: value for key, value in content.items() if key in table and key != "home" and value is not None}, []
 
 
 def documentation() -> list[tuple[str, str, str, str]]:

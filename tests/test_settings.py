@@ -118,11 +118,26 @@ def test_wrong_variables_and_files_are_told_in_one_warning_and_left_out(home: Pa
         assert part in warnings[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'"text"', b"[" * 100_000])
-def test_a_file_that_holds_no_settings_is_passed_over(home: Path, content: bytes) -> None:
-    """A settings file of any other content gives no settings and raises nothing."""
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null", b'"text"', b"[" * 100_000])
+def test_a_file_that_is_no_json_object_is_named_and_left_out(home: Path, content: bytes) -> None:
+    """A settings file of any other content gives no settings, raises nothing, and is not passed over in silence."""
     (home / "loghook.json").write_bytes(content)
+    warnings: list[str] = []
+    assert resolve({"home": home}, {}, warn=warnings.append) == Settings(home=home)
+    assert warnings == [f"left out: {home / 'loghook.json'}: it is not a JSON object"]
+
+
+def test_a_file_that_is_empty_or_not_there_has_no_settings(home: Path) -> None:
+    """A settings file need not be there, and may be empty."""
     assert settled(home=home) == Settings(home=home)
+    (home / "loghook.json").write_bytes(b"\n")
+    assert settled(home=home) == Settings(home=home)
+
+
+def test_a_file_may_be_in_utf_16(home: Path) -> None:
+    """A settings file is read in the encodings in which a key is."""
+    (home / "loghook.json").write_bytes(json.dumps({"name": "wide"}).encode("utf-16"))
+    assert settled(home=home).name == "wide"
 
 
 def test_a_file_may_begin_with_a_byte_order_mark(home: Path) -> None:
