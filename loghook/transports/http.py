@@ -12,7 +12,7 @@ or fill the memory:
 Looking up a host name is the one thing that the system bounds and not we.
 
 Proxies (HTTP_PROXY and the like, NO_PROXY) and CA files (REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE) are taken from
-the environment as requests does, looked up again every 5 s; SSL_CERT_FILE and SSL_CERT_DIR serve when those are not set. A loopback
+the environment as requests does; SSL_CERT_FILE and SSL_CERT_DIR serve when those are not set. A loopback
 address is always reached directly. Redirects are not followed, cookies not kept, ~/.netrc not asked.
 """
 
@@ -30,6 +30,7 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.response import assert_header_parsing
@@ -42,9 +43,10 @@ __all__ = ["Http"]
 
 LARGEST_REPLY = 1024 * 1024
 DEADLINE_TIMES = 6
-LOOK_AGAIN = 5.0
 BLOCK = 64 * 1024
 CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method")
+SURROUNDINGS = (*CA_FILES, *PROXIES, *map(str.upper, PROXIES))
 
 # What the network, the libraries below and a wrong environment raise. InvalidURL and the like are ValueErrors,
 # a host that no resolver takes is a UnicodeError, a missing CA file an OSError.
@@ -68,10 +70,8 @@ class Http:
         self._timeout = timeout
         self._watch = _Watch(DEADLINE_TIMES * timeout if deadline is None else deadline, clock)
         self._session = requests.Session()
-        self._clock = clock
-        self._looked = 0.0
-        self._surroundings: dict[str, Any] | None = None
-        """Proxies and CA files, as the environment had them at the last look."""
+        self._seen: tuple[str | None, ...] = ()
+        self._settings: dict[str, Any] = {}
         self._session.headers.update({"User-Agent": agent, "Accept-Encoding": "identity"})
         adapter = _Adapter(self._watch)
         self._session.mount("http://", adapter)
@@ -115,21 +115,26 @@ class Http:
         No redirect is followed, no cookie kept and no ~/.netrc asked, since it is the session that does all that.
         """
         request = requests.PreparedRequest()
-        given = self._session.headers.copy()
-        given.update(headers or {})
         data = _Body(body, self._watch) if body else None
-        request.prepare(method, self._address.url + path, headers=given, data=data, params=dict(params or {}))
-        if self._surroundings is None or self._clock() - self._looked > LOOK_AGAIN:
-            self._looked = self._clock()
-            self._surroundings = self._session.merge_environment_settings(
-                self._address.url,
-                dict.fromkeys(("http", "https", "all"), "") if self._address.is_loopback else {},
-                True,
-                _ca_of(os.environ),
-                None,
-            )
+        request.prepare(
+            method,
+            self._address.url + path,
+            headers=CaseInsensitiveDict({**self._session.headers, **(headers or {})}),
+            data=data,
+            params=dict(params or {}),
+        )
         adapter = self._session.get_adapter(self._address.url)
-        return adapter.send(request, timeout=(self._timeout, self._timeout), **self._surroundings)
+        return adapter.send(request, timeout=(self._timeout, self._timeout), **self._surroundings())
+
+    def _surroundings(self) -> dict[str, Any]:
+        """Proxies and CA files of the environment, worked out anew when one of its variables has changed."""
+        seen = tuple(map(os.environ.get, SURROUNDINGS))
+        if seen != self._seen:
+            proxies = dict.fromkeys(("http", "https", "all"), "") if self._address.is_loopback else {}
+            ca = _ca_of(os.environ)
+            settings = self._session.merge_environment_settings(self._address.url, proxies, True, ca, None)
+            self._seen, self._settings = seen, dict(settings)
+        return self._settings
 
     def _words(self, error: BaseException) -> str:
         """What went wrong, in words that hold no key and no password."""
