@@ -46,6 +46,7 @@ _BUILT_IN = {
     "https": "loghook.transports.loghook:LoghookTransport",
     "hyperdash": "loghook.transports.hyperdash:HyperdashTransport",
     "polyaxon": "loghook.transports.polyaxon:PolyaxonTransport",
+    "polyaxon0": "loghook.transports.polyaxon.generation0:Polyaxon0Transport",
     "polyaxon2": "loghook.transports.polyaxon.generation2:Polyaxon2Transport",
 }
 

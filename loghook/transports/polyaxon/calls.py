@@ -66,8 +66,9 @@ class Calls:
         self._http.close()
 
     def json(self, method: str, path: str, content: Any = None) -> Reply | TryLater:
-        """Sends a JSON value (None: no body)."""
-        body = b"" if content is None else json.dumps(clean(content), allow_nan=False).encode()
+        """Sends a JSON value (None: no body). An object is made fit for a database; a list is taken as it is."""
+        content = clean(content) if isinstance(content, Mapping) else content
+        body = b"" if content is None else json.dumps(content, allow_nan=False).encode()
         return self.call(method, path, body, {"Content-Type": "application/json"} if body else {})
 
     def upload(self, path: str, name: str, data: bytes, options: Mapping[str, Any]) -> Reply | TryLater:

@@ -30,8 +30,8 @@ class Said:
 
     start    where in the log it begins; `line` is its number in the batch
     time     epoch seconds
-    text     a line for the log: level, logger, message, and what else the record had, tracebacks on lines of their own
-    level    the record's level
+    text     for the log: the message, and what else the record had, tracebacks on lines of their own
+    level    the record's level; `logger` its logger's name
     points   name to value, NaN and the infinities included; `step` goes with them
     params   what to add to the run's params
     run      the run that begins, as run_started has it; `writer` likewise, of writer_started
@@ -43,6 +43,7 @@ class Said:
     time: float
     text: str | None = None
     level: str = ""
+    logger: str = ""
     points: dict[str, float] = field(default_factory=dict)
     step: float | None = None
     params: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +89,7 @@ def _said(said: Said, event: Mapping[str, Any]) -> Said:
         _end(said, event)
     elif kind == "dropped":
         counts = ", ".join(f"{count} ({reason})" for reason, count in _mapping(event.get("dropped")).items())
-        said.text, said.level = f"WARNING loghook -- events were dropped: {counts}", "WARNING"
+        said.text, said.level, said.logger = f"events were dropped: {counts}", "WARNING", "loghook"
     elif kind == "heartbeat":
         said.beat = True
     return said
@@ -102,12 +103,13 @@ def _record(said: Said, event: Mapping[str, Any]) -> None:
     step = number(event.get("step"))
     said.step = step if step is not None and math.isfinite(step) else None
     said.level = str(event.get("level") or "INFO")
+    said.logger = str(event.get("logger") or "-")
     said.stream = str(event.get("stream") or "")
     message, extra = str(event.get("message") or ""), _mapping(event.get("extra"))
     traces = [str(event[key]) for key in ("exception", "stack") if event.get(key)]
     if message or extra or traces or not said.points:
         more = f" {json.dumps(extra, ensure_ascii=False)}" if extra else ""
-        said.text = "\n".join([f"{said.level} {event.get('logger') or '-'} -- {message}{more}", *traces])
+        said.text = "\n".join([f"{message}{more}", *traces])
 
 
 def _end(said: Said, event: Mapping[str, Any]) -> None:

@@ -133,7 +133,7 @@ class Writer:
         if time <= self._last_time < time + CLOCK_WENT_BACK:
             time = self._last_time + 1e-6
         self._last_time = time
-        entry = {"timestamp": stamp(time, "T"), **place, "value": said.text}
+        entry = {"timestamp": stamp(time, "T"), **place, "value": f"{said.level} {said.logger} -- {said.text}"}
         if not self.chunks or said.start in self._cuts:
             self.chunks.append(Chunk())
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,224 @@
+"""What Polyaxon 0.x is told: in a job and outside, through trouble, with tokens that expire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from loghook.credentials import KeySource
+from loghook.testing import Answer, Clock, lost_reply
+from loghook.transports import Batch, Delivered, TryLater
+from loghook.transports.polyaxon.generation0 import Polyaxon0Transport
+
+from .platforms.generation0 import FakePolyaxon0
+
+NOW = 1763740000.0
+RUN = "0123456789abcdef0123456789abcdef"
+INFO = json.dumps({"project_name": "someone.digits", "experiment_name": "someone.digits.7.5"})
+
+
+@pytest.fixture
+def server() -> Iterator[FakePolyaxon0]:
+    """The strict stand-in."""
+    server = FakePolyaxon0()
+    yield server
+    server.close()
+    assert not server.violations
+    assert not server.errors
+
+
+def transport(
+    server: FakePolyaxon0, environ: dict[str, str] | None = None, clock: Clock | None = None
+) -> Polyaxon0Transport:
+    """A transport whose token is in its environment."""
+    environ = environ or {"POLYAXON_USER_TOKEN": server.tokens[0]}
+    keys = KeySource(environ=environ)
+    url = f"polyaxon0+{server.url}/someone/digits"
+    return Polyaxon0Transport(url, keys, timeout=1.0, clock=clock or Clock(NOW), environ=environ)
+
+
+def batch(*events: dict[str, Any], run: str = RUN, offset: int = 0) -> Batch:
+    """A batch of events."""
+    body = b"".join(json.dumps({"time": NOW, **event}).encode() + b"\n" for event in events)
+    return Batch(run, "writer", offset, body)
+
+
+def record(message: str = "", **more: Any) -> dict[str, Any]:
+    """A record's event."""
+    return {"level": "INFO", "logger": "train", "message": message, **more}
+
+
+STARTED = {
+    "event": "run_started",
+    "run": {
+        "name": "dogs vs. cats",
+        "host": "h",
+        "pid": 7,
+        "git": {"commit": "a" * 40, "branch": "main"},
+        "params": {"lr": 0.1, "odd": float("nan")},
+    },
+}
+
+
+def test_a_run_outside_a_job_makes_an_experiment(server: FakePolyaxon0) -> None:
+    """It gets a name from the run's, surroundings, params, the commit, and the status running."""
+    line = json.dumps({"time": NOW, **STARTED}).replace("NaN", "null").encode() + b"\n"
+    assert transport(server).send(Batch(RUN, "writer", 0, line)) == Delivered(len(line))
+    (experiment,) = server.entities.values()
+    assert experiment.name == "dogs-vs-cats-0123456789ab"
+    assert experiment.run_env == {"host": "h", "pid": 7}
+    assert experiment.params == {"lr": 0.1, "odd": None}
+    assert experiment.coderef is not None
+    assert experiment.coderef["commit"] == "a" * 40
+    assert [status["status"] for status in experiment.statuses] == ["running"]
+
+
+def test_another_process_goes_on_with_the_experiment(server: FakePolyaxon0) -> None:
+    """A transport that has made no experiment finds the one that its run has."""
+    transport(server).send(batch(record("one")))
+    transport(server).send(batch(record("two"), offset=500))
+    (experiment,) = server.entities.values()
+    assert [line[-3:] for line in experiment.logs] == ["one", "two"]
+
+
+def test_a_platform_that_lists_nothing_gets_an_experiment_all_the_same(server: FakePolyaxon0) -> None:
+    """Where experiments cannot be listed, one is made."""
+    server.lists = False
+    assert isinstance(transport(server).send(batch(record("one"))), Delivered)
+    assert len(server.entities) == 1
+
+
+def test_a_job_has_its_experiment(server: FakePolyaxon0) -> None:
+    """In a job events go to the experiment that the environment names, and none is made."""
+    experiment = server.begin("someone/digits/experiments/5")
+    environ = {"POLYAXON_USER_TOKEN": server.tokens[0], "POLYAXON_EXPERIMENT_INFO": INFO}
+    transport(server, environ).send(batch(record("hello"), run="someone.digits.7.5"))
+    assert experiment.logs == ["2025-11-21 15:46:40 UTC INFO -- hello"]
+    assert len(server.entities) == 1
+
+
+def test_a_managed_job_keeps_its_status(server: FakePolyaxon0) -> None:
+    """Where Polyaxon leads the experiment's life no status is sent, and lines of its stdout are not sent again."""
+    experiment = server.begin("someone/digits/experiments/5")
+    environ = {
+        "POLYAXON_USER_TOKEN": server.tokens[0],
+        "POLYAXON_EXPERIMENT_INFO": INFO,
+        "POLYAXON_IS_MANAGED": "1",
+    }
+    events = [record("printed", stream="stdout"), record("logged"), {"event": "run_ended", "status": "success"}]
+    transport(server, environ).send(batch(*events, run="someone.digits.7.5"))
+    assert not experiment.statuses
+    assert [line.partition(" -- ")[2] for line in experiment.logs] == ["logged"]
+
+
+def test_a_point_keeps_its_time_and_its_step(server: FakePolyaxon0) -> None:
+    """Metrics go in one list, each with its own time, and a step beside the values; one called step is left alone."""
+    points = [
+        record(metrics={"loss": 0.5}, step=0, time=NOW + 1.25),
+        record(metrics={"loss": 0.25, "acc": 1}, step=1, time=NOW + 2),
+        record(metrics={"loss": 0.125}, time=NOW + 3),
+        record(metrics={"step": 9.0}, step=3, time=NOW + 4),
+    ]
+    transport(server).send(batch(*points))
+    (experiment,) = server.entities.values()
+    assert experiment.metrics == [
+        {"values": {"loss": 0.5, "step": 0}, "created_at": "2025-11-21 15:46:41.250000+00:00"},
+        {"values": {"loss": 0.25, "acc": 1, "step": 1}, "created_at": "2025-11-21 15:46:42.000000+00:00"},
+        {"values": {"loss": 0.125}, "created_at": "2025-11-21 15:46:43.000000+00:00"},
+        {"values": {"step": 9.0}, "created_at": "2025-11-21 15:46:44.000000+00:00"},
+    ]
+    assert [request.path.endswith("/metrics/") for request in server.requests].count(True) == 1
+
+
+def test_what_is_no_finite_number_is_told_in_the_log(server: FakePolyaxon0) -> None:
+    """NaN and the infinities, which end a request there, become a line; the other values of the record go."""
+    transport(server).send(batch(record(metrics={"loss": "NaN", "acc": 1.0, "worst": "-Infinity"}, step=3)))
+    (experiment,) = server.entities.values()
+    assert experiment.metrics[0]["values"] == {"acc": 1.0, "step": 3}
+    assert [line.partition(" -- ")[2] for line in experiment.logs] == ["loss = nan, worst = -inf at step 3"]
+
+
+def test_a_failure_has_its_traceback(server: FakePolyaxon0) -> None:
+    """A run that failed says why, and a record's traceback is in the log."""
+    trace = 'Traceback (most recent call last):\n  File "x.py", line 1\nValueError: boom'
+    events = [
+        record("uncaught", level="CRITICAL", exception=trace),
+        {"event": "run_ended", "status": "failure", "exception": trace},
+    ]
+    transport(server).send(batch(*events))
+    (experiment,) = server.entities.values()
+    assert experiment.statuses == [{"status": "failed", "message": "ValueError: boom", "traceback": trace}]
+    assert experiment.logs[0].endswith(f"UTC CRITICAL -- uncaught\n{trace}")
+
+
+def test_a_job_has_no_metrics(server: FakePolyaxon0) -> None:
+    """Numbers of a job or a build, which have no metrics there, are told in its log."""
+    job = server.begin("someone/digits/jobs/3")
+    environ = {
+        "POLYAXON_USER_TOKEN": server.tokens[0],
+        "POLYAXON_JOB_INFO": json.dumps({"job_name": "someone.digits.jobs.3"}),
+    }
+    transport(server, environ).send(batch(record(metrics={"loss": 0.5}, step=1), run="someone.digits.jobs.3"))
+    assert [line.partition(" -- ")[2] for line in job.logs] == ["loss = 0.5 at step 1"]
+
+
+def test_heartbeats_go_once_a_minute(server: FakePolyaxon0) -> None:
+    """Of the heartbeats one a minute is sent, and none that lay about for long."""
+    clock = Clock(NOW + 300)
+    sender = transport(server, clock=clock)
+    beats = [{"event": "heartbeat", "time": NOW + second} for second in range(0, 300, 10)]
+    sender.send(batch(*beats))
+    (experiment,) = server.entities.values()
+    assert experiment.beats == 2
+
+
+def test_a_short_lived_token_is_exchanged(server: FakePolyaxon0) -> None:
+    """In a job the ephemeral token is exchanged for another, and again when that one is refused."""
+    experiment = server.begin("someone/digits/experiments/5")
+    environ = {"POLYAXON_SECRET_EPHEMERAL_TOKEN": server.ephemeral, "POLYAXON_EXPERIMENT_INFO": INFO}
+    sender = transport(server, environ)
+    first = batch(record("one"), run="someone.digits.7.5")
+    sender.send(first)
+    server.tokens[:] = ["another-token-for-tests"]
+    assert isinstance(sender.send(batch(record("two"), run="someone.digits.7.5", offset=first.next)), Delivered)
+    assert server.exchanged == 2
+    assert len(experiment.logs) == 2
+
+
+def test_no_request_is_made_twice_that_was_answered(server: FakePolyaxon0) -> None:
+    """When one request of a batch fails, the next send goes on from there."""
+    sender = transport(server)
+    sent = batch(STARTED | {"run": {"name": "r"}}, record("one", metrics={"loss": 0.5}), record("two"))
+    server.script(*(step for _ in range(4) for step in (None, Answer(500), lost_reply)))
+    for _ in range(20):
+        outcome = sender.send(sent)
+        if isinstance(outcome, Delivered):
+            break
+        assert isinstance(outcome, TryLater)
+    assert outcome == Delivered(sent.next)
+    experiment = next(iter(server.entities.values()))
+    assert [status["status"] for status in experiment.statuses].count("running") <= 2
+    assert {line.partition(" -- ")[2] for line in experiment.logs} == {"one", "two"}
+
+
+def test_a_line_that_is_refused_is_set_aside_alone(server: FakePolyaxon0) -> None:
+    """Of a list that the platform refuses, the good lines arrive and the bad one is named."""
+    sent = batch(*(record(f"line {number}", level="info" if number == 3 else "INFO") for number in range(8)))
+    outcome = transport(server).send(sent)
+    assert isinstance(outcome, Delivered)
+    assert [line for line, _ in outcome.set_aside] == [3]
+    (experiment,) = server.entities.values()
+    assert [line[-1] for line in experiment.logs] == ["0", "1", "2", "4", "5", "6", "7"]
+    server.violations.clear()
+
+
+def test_loghooks_key_is_not_shown_to_polyaxon(server: FakePolyaxon0) -> None:
+    """Polyaxon's own token goes before LOGHOOK_API_KEY, and Hyperdash's is never sent."""
+    environ = {"LOGHOOK_API_KEY": "not-for-polyaxon", "POLYAXON_USER_TOKEN": server.tokens[0]}
+    assert isinstance(transport(server, environ).send(batch(record("one"))), Delivered)
+    outcome = transport(server, {"HYPERDASH_API_KEY": "not-for-polyaxon"}).send(batch(record("two"), offset=500))
+    assert isinstance(outcome, TryLater)
+    assert outcome.key
