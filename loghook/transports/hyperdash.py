@@ -35,14 +35,14 @@ from __future__ import annotations
 import base64
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .address import Address
 from .base import Batch, Delivered, Outcome, Refused, Transport, TryLater
 from .http import Http
-from .hyperdash_messages import LONGEST_BODY, Message, Unreadable, halves, messages, run_uuid
+from .hyperdash_messages import LONGEST_BODY, Group, Latest, Message, Unreadable, halves, messages, run_uuid
 from .reply import Reply, printable, without
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class _Life:
     alive: bool = False
     last: float = 0.0
     api: str = DEFAULT_API
+    latest: Latest = field(default_factory=dict)
 
 
 class HyperdashTransport(Transport):
@@ -155,7 +156,7 @@ class HyperdashTransport(Transport):
     def _go_on(self, flow: _Flow, batch: Batch) -> TryLater | Refused | None:
         """Sends message after message until the batch or the time is over, or something is in the way."""
         began = self._clock()
-        groups = messages(batch, after=flow.next, limit=self._limit, alone=flow.alone)
+        groups = self._messages(flow, batch)
         while True:
             if not flow.waiting:
                 flow.waiting.extend(next(groups, ()))
@@ -170,9 +171,16 @@ class HyperdashTransport(Transport):
                 if flow.done > batch.offset and not _within(SLICE, began, self._clock()):
                     return None
             elif self._smaller(outcome, message, flow):
-                groups = messages(batch, after=flow.next, limit=self._limit, alone=flow.alone)
+                groups = self._messages(flow, batch)
             else:
                 return outcome
+
+    def _messages(self, flow: _Flow, batch: Batch) -> Iterator[Group]:
+        latest = self._life(batch.run).latest
+        return messages(batch, after=flow.next, limit=self._limit, alone=flow.alone, latest=latest)
+
+    def _life(self, run: str) -> _Life:
+        return self._lives.get(run) or _kept(self._lives, run, _Life())
 
     def _set_aside(self, refused: Refused, flow: _Flow, batch: Batch) -> TryLater | Refused:
         """Forgets the event whose message is refused, and names its line for others to set it aside."""
@@ -206,7 +214,7 @@ class HyperdashTransport(Transport):
         if isinstance(message, Unreadable):
             return Refused(message.reason)
         now = self._clock()
-        life = self._lives.get(batch.run) or _kept(self._lives, batch.run, _Life())
+        life = self._life(batch.run)
         if message.type == "run_started":
             life.api = message.api if message.api in APIS else DEFAULT_API
         elif message.type == "heartbeat" and _within(HEARTBEAT, life.last, now):

@@ -24,7 +24,9 @@ text, in order; texts keep their order among themselves and metrics theirs. A lo
 messages, behind a line's end where there is one.
 
 The uuid of a `log` is made from the writer, the offset of its first event and its body: the same text sent
-again bears the same uuid, and no other text does.
+again bears the same uuid, and no other text does. A `metric` has no such thing, and a server that knows
+repeats by their content would take two equal values of one millisecond for one: so the second one's message,
+but not the value in it, is dated a millisecond later.
 """
 
 from __future__ import annotations
@@ -43,12 +45,13 @@ import orjson
 
 from .base import Batch
 
-__all__ = ["LONGEST_BODY", "Message", "Unreadable", "halves", "messages", "run_uuid"]
+__all__ = ["LONGEST_BODY", "Group", "Latest", "Message", "Unreadable", "halves", "messages", "run_uuid"]
 
 LONGEST_BODY = 20480
 SHORTEST_BODY = 256
 WINDOW_MS = 1000
 MOST_METRICS = 256
+MOST_LATEST = 10_000
 INTERNAL = re.compile(r"hd_iter_\d+(_epochs)?")
 HEX = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -88,6 +91,7 @@ class Unreadable:
 
 
 Group: TypeAlias = "list[Message | Unreadable]"
+Latest: TypeAlias = dict[tuple[str, float], int]  # for each metric and value when its last message is dated
 
 
 def run_uuid(run: str) -> str:
@@ -97,13 +101,18 @@ def run_uuid(run: str) -> str:
     return _uuid("run", run)
 
 
-def messages(batch: Batch, *, after: int = 0, limit: int = LONGEST_BODY, alone: int = 0) -> Iterator[Group]:
+def messages(
+    batch: Batch, *, after: int = 0, limit: int = LONGEST_BODY, alone: int = 0, latest: Latest | None = None
+) -> Iterator[Group]:
     """The messages of a batch in the order in which they are to be sent, in groups; made as they are asked for.
 
     Events that begin before the offset `after` are left out. No body is longer than `limit` characters. Texts of
-    events that begin before the offset `alone` are not joined.
+    events that begin before the offset `alone` are not joined. `latest` is kept by the caller, one for each run.
     """
-    group = _Records(batch, limit)
+    latest = {} if latest is None else latest
+    if len(latest) > MOST_LATEST:
+        latest.clear()
+    group = _Records(batch, limit, latest)
     for _, start, end in batch.events():
         if start < after:
             continue
@@ -112,12 +121,12 @@ def messages(batch: Batch, *, after: int = 0, limit: int = LONGEST_BODY, alone: 
             record = _Record.of(event, start, end)
             if group.records and (start < alone or not group.fits(record)):
                 yield group.messages()
-                group = _Records(batch, limit)
+                group = _Records(batch, limit, latest)
             group.add(record)
             continue
         if group.records:
             yield group.messages()
-            group = _Records(batch, limit)
+            group = _Records(batch, limit, latest)
         if event is None:
             yield [Unreadable(start, end, reason)]
         elif made := _of_event(event, _Source(batch.run, batch.writer, start, _ms(event)), limit):
@@ -193,6 +202,7 @@ class _Records:
 
     batch: Batch
     limit: int
+    latest: Latest
     records: list[_Record] = field(default_factory=list)
     level: str = ""
     length: int = 0
@@ -221,15 +231,18 @@ class _Records:
             made += self._source(with_text[0]).logs(self.level, text, self.limit, len(with_text))
         logs = len(made)
         for record in self.records:
-            source = self._source(record)
-            made += (
-                source.message("metric", name=name, timestamp=record.time, value=value, is_internal=_is_internal(name))
-                for name, value in record.metrics
-            )
+            made += (self._metric(record, name, value) for name, value in record.metrics)
         following = [0 if number < logs else message.start for number, message in enumerate(made)][1:]
         return [
             replace(message, done=done) for message, done in zip(made, [*following, self.records[-1].end], strict=True)
         ]
+
+    def _metric(self, record: _Record, name: str, value: float) -> Message:
+        time = max(record.time, self.latest.get((name, value), record.time - 1) + 1)
+        self.latest[name, value] = time
+        internal = INTERNAL.fullmatch(name) is not None
+        payload = {"name": name, "timestamp": record.time, "value": value, "is_internal": internal}
+        return Message("metric", time, payload, record.start)
 
     def _source(self, record: _Record) -> _Source:
         return _Source(self.batch.run, self.batch.writer, record.start, record.time)
@@ -311,10 +324,6 @@ def _numbers(metrics: object) -> tuple[list[tuple[str, float]], list[str]]:
         else:
             odd.append(f"{name}: {value} (not sent as a metric, since Hyperdash takes finite numbers only)")
     return numbers, odd
-
-
-def _is_internal(name: str) -> bool:
-    return INTERNAL.fullmatch(name) is not None
 
 
 def _level(event: dict[str, Any]) -> str:

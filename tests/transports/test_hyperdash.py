@@ -135,6 +135,14 @@ def test_what_was_taken_does_not_go_again(server: FakeHyperdashServer, transport
     assert len(server.requests) == len(server.messages()) + 1
 
 
+def test_equal_values_at_once_all_arrive(server: FakeHyperdashServer, transport: HyperdashTransport) -> None:
+    """A server that knows a repeat by its content keeps each of many equal values of one moment."""
+    whole = batch(STARTED, *(record(metrics={"loss": 0.5}) for _ in range(600)))
+    assert not deliver(transport, whole, Retry())
+    assert server.values("loss") == [0.5] * 600
+    assert server.repeated == 0
+
+
 def test_a_lost_answer_repeats_one_message_only(server: FakeHyperdashServer, transport: HyperdashTransport) -> None:
     """The message whose answer was lost goes again just as it was, also when more events came or fewer are sent."""
     whole = batch(STARTED, *(record(f"line {i}") for i in range(10)))

@@ -229,6 +229,15 @@ def test_the_same_text_has_the_same_uuid() -> None:
     assert len({name, *(log.payload["uuid"] for log in (longer, second, error))}) == 4
 
 
+def test_no_two_metrics_are_the_same_message() -> None:
+    """Equal values of one millisecond keep their time, in messages of different times, also from batch to batch."""
+    latest: dict[tuple[str, float], int] = {}
+    events = [record(metrics={"loss": 0.5}), record(metrics={"loss": 0.5}), record(metrics={"loss": 0.25})]
+    found = made(*events, latest=latest) + made(*events, latest=latest)
+    assert [message.payload["timestamp"] for message in found] == [MS] * 6
+    assert [message.timestamp - MS for message in found] == [0, 1, 0, 2, 3, 1]
+
+
 def test_what_is_there_already_is_left_out() -> None:
     """Events that begin before an offset are not made again."""
     first = len(batch(record("a")).body)
