@@ -275,6 +275,9 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         # A port whose last server has just ended is free; one that is listened to is not, with this option either.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. asyncio sets it only where the socket names its protocol; else each answer that goes
+        # in two parts waits 40 ms for the client's delayed acknowledgement of the first.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listening.bind(address)
         listening.listen(1024)
     except OSError as error:
