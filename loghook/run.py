@@ -56,7 +56,7 @@ class Run:
         self.voice = Voice(quiet=settings.quiet)
         self.rank = rank(environ)
         joined = environ.get("LOGHOOK_RUN_PARENT")
-        self.id = settings.run_id or launch_id(environ) or os.urandom(16).hex()
+        self.id = settings.run_id or launch_id(environ) or _new_id()
         self.name = settings.name or _script_name()
         self.pid = os.getpid()
         self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
@@ -359,6 +359,12 @@ def masked_arguments(arguments: list[str]) -> list[str]:
             clean.append(masked(argument))
         hide = secret and not equals
     return clean
+
+
+def _new_id() -> str:
+    """Return the 32 hex digits of a new uuid4, which platforms that want a uuid then have as it is."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:12]}4{digits[13:16]}{'89ab'[int(digits[16], 16) % 4]}{digits[17:]}"
 
 
 def _script_name() -> str:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import loghook
 from loghook.credentials import KeySource
 from loghook.listener import Destination, Listener
 from loghook.spool.acks import Acks
 from loghook.testing import FakeHyperdashServer, RecordingTransport
+from loghook.transports.hyperdash_messages import run_uuid
 
 SCRIPT = """
 import logging, multiprocessing, os, sys
@@ -96,6 +98,14 @@ def test_a_child_writes_into_the_same_run(tmp_path: Path) -> None:
         assert len({message["sdk_run_uuid"] for message in server.messages()}) == 1
         assert sorted(server.lines("INFO")) == ["from a child", "step 0"]
         assert [message["type"] for message in server.messages()].count("run_started") == 1
+
+
+def test_a_runs_own_id_is_the_platforms() -> None:
+    """The id that a run gives itself is a uuid4, so the platform has it digit for digit."""
+    for _ in range(20):
+        run = loghook.install("digits")
+        loghook.uninstall()
+        assert run_uuid(run.id).replace("-", "") == run.id
 
 
 @pytest.mark.slow
