@@ -20,15 +20,18 @@ def version() -> str:
 
 
 SERVER = ["starlette>=0.40", "uvicorn>=0.30", "plotly>=5.24"]
+TENSORBOARD = ["tensorboard>=2.14"]
 DEMO = [*SERVER, "scikit-learn>=1.5"]
 TEST = [
     *SERVER,
+    *TENSORBOARD,
     "hypothesis>=6.100",
     "numpy>=1.26",
     "playwright>=1.45",
     "pytest>=8.2",
     "pytest-randomly>=3.15",
     "pytest-timeout>=2.3",
+    "tensorboardX>=2.6",
 ]
 LINT = ["mypy>=1.13", "ruff>=0.8", "types-requests>=2.31"]
 
@@ -54,6 +57,7 @@ setup(
         "server": SERVER,
         "demo": DEMO,
         "lint": LINT,
+        "tensorboard": TENSORBOARD,
         "test": TEST,
     },
     entry_points={"console_scripts": ["loghook = loghook.cli:main"]},

@@ -15,11 +15,16 @@ import loghook
 from loghook.cli import console
 from loghook.cli.completion import completion
 from loghook.cli.demo import demo
+from loghook.cli.keys import keys
+from loghook.cli.login import login
+from loghook.cli.logout import logout
 from loghook.cli.pipe import pipe
 from loghook.cli.run import run
 from loghook.cli.runs import runs
 from loghook.cli.serve import serve
+from loghook.cli.signup import signup
 from loghook.cli.sync import sync
+from loghook.cli.tensorboard import tensorboard
 from loghook.cli.version import version
 
 __all__ = ["cli", "main"]
@@ -36,7 +41,21 @@ def cli() -> None:
     """
 
 
-for command in (completion, demo, pipe, run, runs, serve, sync, version):
+for command in (
+    completion,
+    demo,
+    keys,
+    login,
+    logout,
+    pipe,
+    run,
+    runs,
+    serve,
+    signup,
+    sync,
+    tensorboard,
+    version,
+):
     cli.add_command(command)
 
 

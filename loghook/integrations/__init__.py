@@ -1,1 +1,1 @@
-"""What other libraries call while they train: one module each, and none imports its library before it is asked for."""
+"""What other tools write, as runs: one module for each tool, importing it only when used."""
