@@ -28,7 +28,7 @@ from loghook.hooks import Hooks, uncaught
 from loghook.metrics import number
 from loghook.voice import Voice
 
-__all__ = ["Experiment"]
+__all__ = ["Experiment", "open_experiments"]
 
 Value = TypeVar("Value")
 
@@ -75,7 +75,11 @@ class Experiment:
         self.run.chores.append(self._captured.tick if self._captured else self._recorder.flush)
         if self._captured:
             self._captured.open()
-        if api == "experiment":
+        self.thread = threading.get_ident()
+        """The thread that began it."""
+        self.spans = api == "experiment"
+        """Whether it goes on, on its thread, until it is ended; otherwise it is as long as what it monitors."""
+        if self.spans:
             self.follow()
         _together.add(self)
 
@@ -234,44 +238,49 @@ class Callbacks:
         return callback(self._experiment.metric)
 
 
+def open_experiments() -> list[Experiment]:
+    """Return the experiments of this process that have not ended, the oldest first."""
+    return list(_together.open)
+
+
 class _Together:
     """The experiments that are open, as one run to the hooks that watch over the end of the process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.voice = Voice()
-        self._open: list[Experiment] = []
+        self.open: list[Experiment] = []
         self._hooks: Hooks | None = None
         self._changing = threading.RLock()
 
     def add(self, experiment: Experiment) -> None:
         with self._changing:
-            self._open.append(experiment)
+            self.open.append(experiment)
             if self._hooks is None and experiment.run.settings.hooks:
                 self._hooks = Hooks(self)
                 self._hooks.install()
 
     def discard(self, experiment: Experiment) -> None:
         with self._changing:
-            if experiment in self._open:
-                self._open.remove(experiment)
-            if self._hooks and not self._open:
+            if experiment in self.open:
+                self.open.remove(experiment)
+            if self._hooks and not self.open:
                 self._hooks.uninstall()
                 self._hooks = None
 
     def take(self, record: logging.LogRecord) -> None:
-        for experiment in self._open:
+        for experiment in self.open:
             experiment.run.take(record)
 
     def end(self, status: str = "success", *, exception: str = "", reason: str = "") -> None:
-        for experiment in self._open:
+        for experiment in self.open:
             experiment._finish(status, exception, reason)
             experiment._say_goodbye(status)
 
     def close(self, timeout: float | None = None) -> None:
-        patience = max((experiment.run.settings.shutdown_timeout for experiment in self._open), default=0.0)
+        patience = max((experiment.run.settings.shutdown_timeout for experiment in self.open), default=0.0)
         deadline = time.monotonic() + (patience if timeout is None else timeout)
-        for experiment in self._open:
+        for experiment in self.open:
             experiment.run.close(max(0.0, deadline - time.monotonic()))
 
     def forked(self) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from typing import Any
 
-from loghook.experiment import Experiment
+from loghook.experiment import Experiment, open_experiments
 
 __all__ = ["load_ipython_extension", "monitor_cell", "register", "unload_ipython_extension"]
 
@@ -37,6 +38,9 @@ class _Cells:
     def before(self, info: Any = None, *rest: Any) -> None:
         """Begin an experiment, if the cell that is about to run asks for one."""
         self._end(None)
+        for experiment in open_experiments():  # each cell has a context of its own, and IPython's writes
+            if experiment.spans and experiment.thread == threading.get_ident():
+                experiment.follow()
         found = _LINE.match(getattr(info, "raw_cell", None) or "")
         if found and found[1].strip():
             self._begin(found[1].strip())

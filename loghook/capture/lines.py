@@ -179,7 +179,7 @@ class Lines:
             row.restart = count <= 1
         elif kind in "AF":
             self._at -= max(count, 1)
-            for _ in range(min(-self._at, _ROWS)):
+            for _ in range(min(-self._at, _ROWS - len(self._rows))):
                 self._rows.insert(0, _Row())
             self._at = max(self._at, 0)
             self._rows[self._at].rewritten = True

@@ -87,8 +87,12 @@ class Captured:
     # ---------------------------------------------------------------- whose prints these are
 
     def follow(self) -> None:
-        """From here on, in this context, prints belong to this run."""
-        _route.set((*_route.get(), self))
+        """From here on, in this context, prints belong to this run, through whatever the streams are by now."""
+        with _installing[0]:
+            if self.is_open:
+                _install()
+        if self not in _route.get():
+            _route.set((*_route.get(), self))
 
     def leave(self) -> None:
         """From here on, in this context, prints belong to whichever run they did before."""
