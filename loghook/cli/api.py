@@ -80,8 +80,10 @@ def find(url: str | None, home: Path) -> Server:
     if url is None:
         named = (part.strip() for part in settings.url.split(","))
         url = next((part for part in named if part.startswith(("http://", "https://"))), None)
-    # The server on this machine keeps its key in the home folder; LOGHOOK_API_KEY may belong to another one.
-    keys = KeySource(environ={} if url is None else os.environ, files=key_files(None, home), warn=note)
+    # The server on this machine keeps its key in its own folder where the settings have another server's, and in the
+    # settings else; LOGHOOK_API_KEY may belong to another one too.
+    own = (home / "server" / "loghook.json",) if url is None else ()
+    keys = KeySource(environ={} if url is None else os.environ, files=(*own, *key_files(None, home)), warn=note)
     return Server(url or running(home) or HERE, keys.get(), timeout=settings.timeout)
 
 

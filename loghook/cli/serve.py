@@ -19,9 +19,20 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--name", "names", multiple=True, help="A name of this machine to answer to; may be repeated.")
 @click.option("--certfile", type=PEM, help="A certificate, to speak HTTPS.")
 @click.option("--keyfile", type=PEM, help="The certificate's private key, if it is in a file of its own.")
+@click.option(
+    "--sign-up/--no-sign-up",
+    default=None,
+    help="Whether people may make accounts.  [default: from this machine, if no other reaches it]",
+)
 @console.home_option
 def serve(
-    host: str, port: int, names: tuple[str, ...], certfile: Path | None, keyfile: Path | None, home: Path | None
+    host: str,
+    port: int,
+    names: tuple[str, ...],
+    certfile: Path | None,
+    keyfile: Path | None,
+    sign_up: bool | None,
+    home: Path | None,
 ) -> None:
     """Show runs in the browser: those of this machine, and those sent here.
 
@@ -44,4 +55,4 @@ def serve(
     def deliver(home: Path) -> None:
         sync(home, destinations)
 
-    serve(folder, host, port, hosts=names, certfile=certfile, keyfile=keyfile, deliver=deliver)
+    serve(folder, host, port, hosts=names, certfile=certfile, keyfile=keyfile, deliver=deliver, sign_up=sign_up)
