@@ -31,6 +31,7 @@ MOST_NAMES = 500
 MOST_POINTS = 100_000
 MOST_LINES = 5_000
 MOST_RUNS = 1_000
+MOST_PROJECTS = 1_000
 LONGEST_TEXT = 1_000
 
 
@@ -48,11 +49,12 @@ class API:
         self._lines: OrderedDict[int, tuple[int, float, str]] = OrderedDict()
 
     async def runs(self, request: Request, account: int) -> Response:
-        """GET /api/v1/runs: the runs, newest first; `limit`, `before`, `q`."""
+        """GET /api/v1/runs: the runs, newest first; `limit`, `before`, `q`, `project`."""
         limit, before, text = _page(request, MOST_RUNS)
+        project = _text(request, "project")
 
         def read(connection: Connection) -> Response:
-            rows, after = views.run_page(connection, account, limit, before, text)
+            rows, after = views.run_page(connection, account, limit, before, text, project)
             now = self._clock()
             found = [views.run_fields(row, now) for row in rows]
             return encoded(request, {"runs": found, "next": str(after) if after else None})
@@ -62,9 +64,10 @@ class API:
     async def overview(self, request: Request, account: int) -> Response:
         """GET /api/v1/overview: as `runs`, with the main metrics of each and their small lines."""
         limit, before, text = _page(request, 50)
+        project = _text(request, "project")
 
         def read(connection: Connection) -> Response:
-            rows, after = views.run_page(connection, account, limit, before, text)
+            rows, after = views.run_page(connection, account, limit, before, text, project)
             now = self._clock()
             found = [
                 {
@@ -75,6 +78,14 @@ class API:
                 for row in rows
             ]
             return encoded(request, {"runs": found, "next": str(after) if after else None, "now": now})
+
+        return await self._store.read(read)
+
+    async def projects(self, request: Request, account: int) -> Response:
+        """GET /api/v1/projects: the projects that runs are in, newest first, each with the number of its runs."""
+
+        def read(connection: Connection) -> Response:
+            return encoded(request, {"projects": views.projects(connection, account, MOST_PROJECTS)})
 
         return await self._store.read(read)
 

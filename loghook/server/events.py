@@ -240,6 +240,7 @@ BODIES = {
     "params": "params",
     "dropped": "dropped",
     "internal": "internal",
+    "described": "run",
 }
 ENDINGS = ("success", "failure", "stopped")
 

@@ -56,6 +56,7 @@ def test_run(client: Any) -> None:
         "reason": None,
         "dropped": {"full": 7, "torn": 1},
         "internal": {"metrics": [], "params": []},
+        "project": None, "group": None, "tags": [], "description": None,
         "writers": [
             {"id": "writer", "pid": 7, "host": "box", "rank": 0, "last_seen": now - 1, "missing_bytes": 0},
         ],

@@ -14,6 +14,7 @@ from loghook.server.store import internal
 __all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "seen"]
 
 NAME_LENGTH = 1000
+MOST_TAGS = 1000
 LARGEST_COUNT = 2**53
 
 
@@ -77,6 +78,16 @@ def apply(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any])
 
 
 def _run_started(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    connection.execute(
+        "UPDATE runs SET began = max(coalesce(began, 0), ?) WHERE number = ?", (event["time"], writer.run)
+    )
+    _described(connection, writer, event)
+    if isinstance(event["run"].get("params"), dict):
+        _merge(connection, writer, "params", event["run"]["params"])
+
+
+def _described(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    """Keeps what is told of a run; what is not told stays. Tags are added, unless `replace` is true."""
     run = event["run"]
     known = {
         "name": _text(run.get("name")),
@@ -86,17 +97,24 @@ def _run_started(connection: sqlite3.Connection, writer: Writer, event: dict[str
         "rank": _integer(run.get("rank")),
         "argv": _json(run.get("argv")),
         "git": _json(run.get("git")),
+        "project": _text(run.get("project")),
+        "group": _text(run.get("group")),
+        "description": _text(run.get("description")),
     }
+    for column in ("name", "project", "group"):
+        known[column] = str(known[column] or "")[:NAME_LENGTH] or None
     known = {column: value for column, value in known.items() if value is not None}
-    if "name" in known:
-        known["name"] = str(known["name"])[:NAME_LENGTH] or None
-    columns = "".join(f", {column} = coalesce(?, {column})" for column in known)
-    connection.execute(
-        f"UPDATE runs SET began = max(coalesce(began, 0), ?){columns} WHERE number = ?",
-        (event["time"], *known.values(), writer.run),
-    )
-    if isinstance(run.get("params"), dict):
-        _merge(connection, writer, "params", run["params"])
+    if isinstance(run.get("tags"), list):
+        known["tags"] = _tags(connection, writer, run["tags"], event.get("replace") is True)
+    if known:
+        columns = ", ".join(f'"{column}" = ?' for column in known)
+        connection.execute(f"UPDATE runs SET {columns} WHERE number = ?", (*known.values(), writer.run))
+
+
+def _tags(connection: sqlite3.Connection, writer: Writer, told: list[Any], replace: bool) -> str:
+    (known,) = connection.execute("SELECT tags FROM runs WHERE number = ?", (writer.run,)).fetchone()
+    tags = [*([] if replace else orjson.loads(known)), *(tag[:NAME_LENGTH] for tag in told if isinstance(tag, str))]
+    return orjson.dumps(list(dict.fromkeys(tags))[:MOST_TAGS]).decode()
 
 
 def _writer_started(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
@@ -108,6 +126,8 @@ def _writer_started(connection: sqlite3.Connection, writer: Writer, event: dict[
 
 
 def _params(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    if event.get("replace") is True:
+        connection.execute("UPDATE runs SET params = '{}' WHERE number = ?", (writer.run,))
     _merge(connection, writer, "params", event["params"])
 
 
@@ -142,6 +162,7 @@ APPLY = {
     "dropped": _dropped,
     "run_ended": _run_ended,
     "internal": _internal,
+    "described": _described,
 }
 
 

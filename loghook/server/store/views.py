@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
-from loghook.server.status import is_ended, status
+from loghook.server.status import is_ended, patience, status
 from loghook.server.store import internal
 
-__all__ = ["Cursor", "ending", "run_details", "run_fields", "run_number", "run_page"]
+__all__ = ["Cursor", "ending", "projects", "run_details", "run_fields", "run_number", "run_page"]
 
+DETAILS = ("description", "host", "pid", "rank", "python", "missing_bytes", "set_aside")
 ENDING = 1000
 """Characters of a traceback that the list of runs gets."""
 
@@ -45,9 +46,12 @@ def run_number(connection: sqlite3.Connection, account: int, run: str) -> int | 
 
 
 def run_page(
-    connection: sqlite3.Connection, account: int, limit: int, before: Cursor | None, text: str
+    connection: sqlite3.Connection, account: int, limit: int, before: Cursor | None, text: str, project: str = ""
 ) -> tuple[list[sqlite3.Row], Cursor | None]:
-    """Return an account's runs, newest first, whose name or id has a text in it, and the cursor of the next page."""
+    """Return an account's runs, newest first, whose name or id has a text in it, and the cursor of the next page.
+
+    With a project only its runs.
+    """
     where = "account = ?"
     values: list[Any] = [account]
     if before is not None:
@@ -56,6 +60,9 @@ def run_page(
     if text:
         where += " AND (instr(lower(name), lower(?)) OR instr(lower(id), lower(?)))"
         values += [text, text]
+    if project:
+        where += " AND project = ?"
+        values.append(project)
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     rows: list[sqlite3.Row] = cursor.execute(
@@ -67,10 +74,22 @@ def run_page(
     return rows[:limit], Cursor(last["started_at"], last["number"])
 
 
+def projects(connection: sqlite3.Connection, account: int, limit: int) -> list[dict[str, Any]]:
+    """Return the account's projects, the one with the newest run first, each with the number of its runs."""
+    found = connection.execute(
+        "SELECT project, count(*), max(started_at) AS newest FROM runs WHERE account = ? AND project IS NOT NULL "
+        "GROUP BY project ORDER BY newest DESC, project LIMIT ?",
+        (account, limit),
+    )
+    return [{"name": name, "runs": count, "started_at": newest} for name, count, newest in found.fetchall()]
+
+
 def run_fields(row: sqlite3.Row, now: float) -> dict[str, Any]:
     """Return what the list of runs says of a run; times in epoch seconds."""
     ended = row["ended_at"] if is_ended(row["began"], row["ended_at"]) else None
-    state = status(row["began"], row["ended_at"], row["ending"], row["last_seen"], now)
+    state = status(
+        row["began"], row["ended_at"], row["ending"], row["last_seen"], now, lost_after=patience(row["source"])
+    )
     end = ended if ended is not None else now if state == "running" else row["last_seen"]
     return {
         "id": row["id"],
@@ -80,6 +99,8 @@ def run_fields(row: sqlite3.Row, now: float) -> dict[str, Any]:
         "ended_at": ended,
         "params": orjson.loads(row["params"]),
         "source": row["source"],
+        "project": row["project"],
+        "group": row["group"],
         "last_seen": row["last_seen"],
         "duration": max(0.0, end - row["started_at"]),
     }
@@ -111,8 +132,8 @@ def run_details(connection: sqlite3.Connection, account: int, run: str, now: flo
     ).fetchall()
     return {
         **fields,
-        **{name: row[name] for name in ("host", "pid", "rank", "python", "missing_bytes", "set_aside")},
-        **{name: orjson.loads(row[name]) if row[name] else None for name in ("argv", "git")},
+        **{name: row[name] for name in DETAILS},
+        **{name: orjson.loads(row[name]) if row[name] else None for name in ("argv", "git", "tags")},
         "exception": row["exception"] if over else None,
         "reason": row["reason"] if over else None,
         "dropped": orjson.loads(row["dropped"]),
