@@ -17,6 +17,7 @@ from loghook.server.answers import JSONAnswer, Problem, problem
 from loghook.server.api import API
 from loghook.server.compat.hyperdash import Hyperdash, speaking
 from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
+from loghook.server.compat.polyaxon import Polyaxon
 from loghook.server.intake import Intake
 from loghook.server.keys_api import KeysAPI
 from loghook.server.pages import Pages
@@ -39,6 +40,7 @@ def build(
     keys: KeysAPI,
     hyperdash: Hyperdash,
     hyperdash_accounts: HyperdashAccounts,
+    polyaxon: Polyaxon,
 ) -> Starlette:
     """Return the application, without the guard in front of it."""
     run = "/api/v1/runs/{run}"
@@ -54,6 +56,7 @@ def build(
         Route("/api/v1/runs/{run}/writers/{writer}/events", access.api(intake.post), methods=["POST"]),
         Route("/api/v1/runs", access.api(api.runs)),
         Route("/api/v1/overview", access.api(api.overview)),
+        Route("/api/v1/projects", access.api(api.projects)),
         Route(run, access.api(api.run)),
         Route(f"{run}/logs", access.api(api.logs)),
         Route(f"{run}/metrics", access.api(api.metrics)),
@@ -67,6 +70,7 @@ def build(
         Route("/static/{name}", pages.static),
         Route("/static-{tag}/{name}", pages.static),
         Route("/healthz", healthz),
+        *polyaxon.routes(),
     ]
 
     def answer(request: Request, error: Problem) -> Response:

@@ -25,6 +25,7 @@ from loghook.server.api import API
 from loghook.server.app import build
 from loghook.server.compat.hyperdash import Hyperdash
 from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
+from loghook.server.compat.polyaxon import Polyaxon
 from loghook.server.ingest import Ingest
 from loghook.server.intake import Intake
 from loghook.server.keys import Keys, secret_in
@@ -153,6 +154,7 @@ class Server:
             KeysAPI(accounts, keys),
             Hyperdash(access, ingest, intake),
             HyperdashAccounts(accounts, keys, sign_in, store.id),
+            Polyaxon(access, store, ingest, intake),
         )
         self._run(Guard(routes, self._hosts), listening)
         lock.tell(f"process {os.getpid()}, {self.url}")

@@ -190,5 +190,9 @@ def test_lines_are_taken() -> None:
     assert not parsed.set_aside
     assert len(parsed.records) == 1
     assert json.loads(body)["extra"] == {
-        "nan": "NaN", "big": "Infinity", "long": float(2**70), "half": "?", "deep": {"a": ["-Infinity"]}
+        "nan": "NaN",
+        "big": "Infinity",
+        "long": float(2**70),
+        "half": "?",
+        "deep": {"a": ["-Infinity"]},
     }

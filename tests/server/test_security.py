@@ -19,6 +19,7 @@ from loghook.server.api import API
 from loghook.server.app import PUBLIC, build
 from loghook.server.compat.hyperdash import Hyperdash
 from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
+from loghook.server.compat.polyaxon import Polyaxon
 from loghook.server.ingest import Ingest
 from loghook.server.intake import Intake
 from loghook.server.keys import Keys
@@ -46,6 +47,7 @@ def routes(folder: Path) -> list[tuple[str, str]]:
         KeysAPI(accounts, keys),
         Hyperdash(access, ingest, intake),
         HyperdashAccounts(accounts, keys, sign_in, "id"),
+        Polyaxon(access, store, ingest, intake),
     ).routes
     store.close()
     assert all(isinstance(route, Route) for route in table)

@@ -22,7 +22,8 @@ __all__ = ["FIRST_OWN", "KINDS", "Address", "group_in", "slug"]
 KINDS = ("experiments", "jobs", "builds")
 FIRST_OWN = 1_000_001
 """The first number that this server gives."""
-WORD = re.compile(r"[A-Za-z0-9_-]{1,40}")
+WORD = re.compile(r"[A-Za-z0-9_-]+")
+LONGEST = 128
 FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -45,9 +46,9 @@ class Address:
         """The id of its run; other addresses have others."""
         parts = [self.user, self.project, *self._kind, self.number]
         plain = ".".join(parts)
-        if all(WORD.fullmatch(part) for part in parts):
+        if len(plain) <= LONGEST and all(WORD.fullmatch(part) for part in parts):
             return plain
-        # A part that is no plain word is made one; a hash keeps apart what then looks alike.
+        # A part that is no plain word, or too long, is made one; a hash keeps apart what then looks alike.
         digest = hashlib.sha256("/".join(map(repr, parts)).encode(errors="surrogatepass")).hexdigest()[:12]
         return ".".join(slug(part)[:30] for part in parts) + "." + digest
 
