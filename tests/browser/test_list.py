@@ -116,3 +116,50 @@ def test_a_server_that_is_gone_is_told_and_found_again(own_server: Any, chromium
     page.locator("#trouble button").dispatch_event("click")
     expect(page.get_by_text("Not connected to the server.")).to_be_hidden()
     context.close()
+
+
+def test_a_project_narrows_the_list(server: Any, open_page: Any, expect: Any) -> None:
+    """Each run shows its project and group; choosing a project shows its runs alone, and stands in the address."""
+    server.begin("in-cats", "a run of cats", project="user.cats", group="3")
+    server.begin("in-dogs", "a run of dogs", project="user.dogs")
+    page = open_page(server, "?q=a+run+of")
+    expect(page.locator(".runname")).to_have_text(["a run of dogs", "a run of cats"])
+    expect(page.locator(".run .project")).to_have_text(["user.dogs", "user.cats \u00b7 group 3"])
+    page.get_by_label("Project").select_option("user.cats")
+    expect(page.locator(".runname")).to_have_text(["a run of cats"])
+    expect(page).to_have_url(re.compile("project=user.cats"))
+    server.begin("in-cats-2", "a run of cats, too", project="user.cats")
+    expect(page.locator(".runname")).to_have_text(["a run of cats, too", "a run of cats"])
+    page.get_by_label("Project").select_option("All projects")
+    expect(page.locator(".runname")).to_have_count(3)
+    assert "project" not in page.url
+
+
+def test_a_link_to_a_project_opens_it(server: Any, open_page: Any, expect: Any) -> None:
+    """An address with a project shows its runs, and says so when there are none yet, until one comes."""
+    page = open_page(server, "?project=user.birds")
+    expect(page.get_by_text('No run is in the project "user.birds".')).to_be_visible()
+    expect(page.get_by_label("Project")).to_have_value("user.birds")
+    server.begin("in-birds", "the first of birds", project="user.birds")
+    expect(page.locator(".runname")).to_have_text(["the first of birds"])
+    expect(page.get_by_label("Project").locator("option", has_text="user.birds")).to_have_text("user.birds (1)")
+    page.get_by_label("Search runs").fill("nothing like it")
+    expect(page.get_by_text('No run in the project "user.birds" matches "nothing like it".')).to_be_visible()
+
+
+def test_projects_fit_a_phone(own_server: Any, open_page: Any, expect: Any) -> None:
+    """On a phone a long name and a long project share a line, and nothing needs a horizontal scroll."""
+    page = open_page(own_server, phone=True)
+    expect(page.get_by_text("No runs yet")).to_be_visible()
+    expect(page.get_by_label("Project")).to_be_hidden()
+    own_server.begin(
+        "long", "a rather long name of a run " * 3, project="a-user.a-rather-long-project-" + "x" * 80, group="3"
+    )
+    expect(page.locator(".project")).to_be_visible()
+    select = page.get_by_label("Project")
+    expect(select).to_be_visible()
+    assert select.bounding_box()["height"] >= 44
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    name, project = page.locator(".runname").bounding_box(), page.locator(".project").bounding_box()
+    assert min(name["width"], project["width"]) > 60
+    assert name["x"] + name["width"] <= project["x"]

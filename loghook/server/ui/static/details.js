@@ -7,7 +7,7 @@ const MANY = 12;
 
 // Fills `pane` anew from `run`; returns at once when nothing it shows has changed.
 export function details(pane, run) {
-  const key = JSON.stringify([run.params, run.writers, run.dropped, run.status, run.ended_at, run.git, run.argv, run.counts, run.set_aside]);
+  const key = JSON.stringify([run.params, run.writers, run.dropped, run.status, run.ended_at, run.git, run.argv, run.project, run.group, run.tags, run.description, run.counts, run.set_aside]);
   if (pane.dataset.key === key) return;
   pane.dataset.key = key;
   const search = pane.querySelector("input");
@@ -19,6 +19,10 @@ function facts(run) {
   const git = run.git || {};
   const rows = [
     ["Run", run.id],
+    ["Project", run.project],
+    ["Group", run.group],
+    ["Tags", (run.tags || []).join(", ")],
+    ["Description", run.description],
     ["Started", format.moment(run.started_at)],
     ["Ended", run.ended_at ? format.moment(run.ended_at) : null],
     ["Host", run.host],

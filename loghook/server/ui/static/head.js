@@ -59,5 +59,5 @@ export class Head {
 function where(run) {
   const git = run.git || {};
   const commit = git.commit ? `${git.branch ? git.branch + "@" : ""}${git.commit.slice(0, 7)}${git.dirty ? "*" : ""}` : "";
-  return [run.host, commit].filter(Boolean).join(" \u00b7 ");
+  return [run.project, run.host, commit].filter(Boolean).join(" \u00b7 ");
 }

@@ -3,11 +3,13 @@
 import * as address from "./address.js";
 import { get, Poll } from "./api.js";
 import { arrange, byId, say, settle, troubleBar } from "./dom.js";
+import { Projects } from "./projects.js";
 import { Row } from "./row.js";
 
-const DEFAULTS = { q: "" };
+const DEFAULTS = { q: "", project: "" };
 const PAGE = 50;
 const REST_EVERY = 3;
+const PROJECTS_EVERY = 5;
 
 const state = address.read(DEFAULTS);
 const rows = new Map();
@@ -16,15 +18,17 @@ let pages = [{ cursor: "", ids: [], next: null }];
 let turn = 0;
 let ticks = 0;
 let loaded = false;
+let unknown = true;
 
 async function load(page) {
   const asked = turn;
-  const answer = await get("overview", { limit: PAGE, before: page.cursor, q: state.q });
+  const answer = await get("overview", { limit: PAGE, before: page.cursor, ...state });
   if (asked !== turn) return;
   const now = answer.now ?? Date.now() / 1000;
   for (const run of answer.runs) {
     if (!rows.has(run.id)) rows.set(run.id, new Row(run.id));
     rows.get(run.id).show(run, now);
+    unknown ||= Boolean(run.project) && !projects.knows(run.project);
   }
   if (pages.length > 1 && page === pages[0]) keep(page, answer);
   else Object.assign(page, { ids: answer.runs.map((run) => run.id), next: answer.next });
@@ -46,9 +50,11 @@ function show() {
   byId("runs").setAttribute("aria-busy", "false");
   byId("runs").hidden = !ids.length;
   byId("more").hidden = !pages.at(-1).next;
-  byId("empty").hidden = ids.length > 0 || state.q !== "";
-  byId("note").hidden = ids.length > 0 || state.q === "";
-  say(byId("note"), `No run matches "${state.q}".`);
+  const all = state.q === "" && state.project === "";
+  byId("empty").hidden = ids.length > 0 || !all;
+  byId("note").hidden = ids.length > 0 || all;
+  const where = state.project && `in the project "${state.project}"`;
+  say(byId("note"), state.q ? `${["No run", where].filter(Boolean).join(" ")} matches "${state.q}".` : `No run is ${where}.`);
   const running = [...rows.values()].filter((row) => row.run.status === "running").length;
   say(byId("running"), running ? `${running} running` : "");
   document.title = running ? `(${running}) Runs - loghook` : "Runs - loghook";
@@ -57,6 +63,10 @@ function show() {
 async function tick() {
   ticks += 1;
   await load(pages[0]);
+  if (unknown || ticks % PROJECTS_EVERY === 0) {
+    await projects.load(state.project);
+    unknown = false;
+  }
   if (pages.length > 1 && ticks % REST_EVERY === 0) {
     await load(pages[1 + (ticks / REST_EVERY) % (pages.length - 1)]);
   }
@@ -78,14 +88,16 @@ async function more() {
   }
 }
 
-const search = settle(150, () => {
-  state.q = byId("q").value.trim();
+function change(part) {
+  Object.assign(state, part);
   address.write(state, DEFAULTS);
   turn += 1;
   pages = [{ cursor: "", ids: [], next: null }];
   poll.now();
-});
+}
 
+const search = settle(150, () => change({ q: byId("q").value.trim() }));
+const projects = new Projects(byId("project"), (project) => change({ project }));
 const poll = new Poll(tick, { trouble: troubleBar(byId("trouble"), () => poll.now()) });
 byId("q").value = state.q;
 byId("q").addEventListener("input", search);

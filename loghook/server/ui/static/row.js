@@ -10,6 +10,7 @@ export class Row {
   constructor(id) {
     this.status = h("span", { class: "status" });
     this.name = h("a", { class: "runname", href: new URL(`runs/${encodeURIComponent(id)}`, ROOT).href });
+    this.project = h("span", { class: "project muted" });
     this.under = h("span", { class: "under muted" });
     this.age = h("span", { class: "age muted" });
     this.lasted = h("span", { class: "lasted number" });
@@ -18,7 +19,7 @@ export class Row {
       "li",
       { class: "run" },
       h("div", { class: "state" }, this.status),
-      h("div", { class: "naming" }, this.name, this.under),
+      h("div", { class: "naming" }, h("div", { class: "nameline" }, this.name, this.project), this.under),
       h("div", { class: "times" }, this.lasted, this.age),
       this.metrics,
     );
@@ -30,6 +31,9 @@ export class Row {
     this.skew = now - Date.now() / 1000;
     showStatus(this.status, run.status);
     say(this.name, run.name || run.id);
+    say(this.project, [run.project, run.group && `group ${run.group}`].filter(Boolean).join(" \u00b7 "));
+    this.project.title = this.project.textContent;
+    this.project.hidden = !this.project.textContent;
     this.#metrics(run.metrics || []);
     this.tick();
   }
