@@ -4,7 +4,7 @@
     base.py      Batch in, Outcome out: what every transport is
     http.py      one connection kept alive; the only module that imports requests
     loghook.py   our own server
-    hyperdash.py Hyperdash's SDK protocol; hyperdash_messages.py makes its messages
+    hyperdash.py Hyperdash's SDK protocol; hyperdash_messages.py and hyperdash_words.py make its messages
 
 A transport is registered under a name: the scheme of its URLs (`https`) or what stands before the plus
 (`hyperdash` for `hyperdash+https://`). Another package registers one by an entry point of the group

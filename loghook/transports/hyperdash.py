@@ -42,7 +42,8 @@ from typing import TYPE_CHECKING, TypeVar
 from .address import Address
 from .base import Batch, Delivered, Outcome, Refused, Transport, TryLater
 from .http import Http
-from .hyperdash_messages import LONGEST_BODY, Group, Latest, Message, Unreadable, halves, messages, run_uuid
+from .hyperdash_messages import LONGEST_BODY, Group, Latest, Message, Unreadable, halves, messages
+from .hyperdash_words import run_uuid
 from .reply import Reply, printable, without
 
 if TYPE_CHECKING:

@@ -31,21 +31,17 @@ but not the value in it, is dated a millisecond later.
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import math
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
 import orjson
 
 from .base import Batch
+from .hyperdash_words import dropped, last_words, level_of, mapping, milliseconds, numbers, pieces, read, uuid4
 
-__all__ = ["LONGEST_BODY", "Group", "Latest", "Message", "Unreadable", "halves", "messages", "run_uuid"]
+__all__ = ["LONGEST_BODY", "Group", "Latest", "Message", "Unreadable", "halves", "messages"]
 
 LONGEST_BODY = 20480
 SHORTEST_BODY = 256
@@ -53,7 +49,6 @@ WINDOW_MS = 1000
 MOST_METRICS = 256
 MOST_LATEST = 10_000
 INTERNAL = re.compile(r"hd_iter_\d+(_epochs)?")
-HEX = re.compile(r"[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +89,6 @@ Group: TypeAlias = "list[Message | Unreadable]"
 Latest: TypeAlias = dict[tuple[str, float], int]  # for each metric and value when its last message is dated
 
 
-def run_uuid(run: str) -> str:
-    """The uuid4 that stands for a run id: its own 32 hex digits, the version's bits set, else made from the id."""
-    if HEX.fullmatch(run):
-        return str(uuid.UUID(hex=run, version=4))
-    return _uuid("run", run)
-
-
 def messages(
     batch: Batch, *, after: int = 0, limit: int = LONGEST_BODY, alone: int = 0, latest: Latest | None = None
 ) -> Iterator[Group]:
@@ -116,7 +104,7 @@ def messages(
     for _, start, end in batch.events():
         if start < after:
             continue
-        event, reason = _read(batch.body[start - batch.offset : end - batch.offset])
+        event, reason = read(batch.body[start - batch.offset : end - batch.offset])
         if event is not None and "event" not in event:
             record = _Record.of(event, start, end)
             if group.records and (start < alone or not group.fits(record)):
@@ -129,7 +117,7 @@ def messages(
             group = _Records(batch, limit, latest)
         if event is None:
             yield [Unreadable(start, end, reason)]
-        elif made := _of_event(event, _Source(batch.run, batch.writer, start, _ms(event)), limit):
+        elif made := _of_event(event, _Source(batch.run, batch.writer, start, milliseconds(event)), limit):
             made[-1] = replace(made[-1], done=end)
             yield list(made)
     if group.records:
@@ -143,7 +131,7 @@ def halves(message: Message) -> tuple[Message, Message] | None:
         return None
     middle = len(body) // 2
     first, second = (
-        {**message.payload, "uuid": _uuid(message.payload["uuid"], part), "body": part}
+        {**message.payload, "uuid": uuid4(message.payload["uuid"], part), "body": part}
         for part in (body[:middle], body[middle:])
     )
     return replace(message, payload=first, done=0), replace(message, payload=second)
@@ -163,8 +151,8 @@ class _Source:
 
     def logs(self, level: str, text: str, limit: int, events: int = 1) -> list[Message]:
         made = []
-        for number, piece in enumerate(_pieces(text, limit)):
-            name = _uuid(self.run, self.writer, str(self.start), str(number), level, piece)
+        for number, piece in enumerate(pieces(text, limit)):
+            name = uuid4(self.run, self.writer, str(self.start), str(number), level, piece)
             made.append(replace(self.message("log", uuid=name, level=level, body=piece), events=events))
         return made
 
@@ -188,12 +176,12 @@ class _Record:
 
     @classmethod
     def of(cls, event: dict[str, Any], start: int, end: int) -> _Record:
-        metrics, odd = _numbers(event.get("metrics"))
+        metrics, odd = numbers(event.get("metrics"))
         parts = [event.get("message"), *odd, event.get("exception"), event.get("stack")]
         text = "\n".join(part if isinstance(part, str) else str(part) for part in parts if part)
         if text or not (event.get("metrics") or event.get("extra")):
             text += "" if text.endswith("\n") else "\n"
-        return cls(start, end, _ms(event), _level(event), text, metrics)
+        return cls(start, end, milliseconds(event), level_of(event), text, metrics)
 
 
 @dataclass(slots=True)
@@ -252,103 +240,18 @@ def _of_event(event: dict[str, Any], source: _Source, limit: int) -> list[Messag
     """The messages of an event that is no record."""
     match event["event"]:
         case "run_started":
-            run = _mapping(event.get("run"))
+            run = mapping(event.get("run"))
             begun = source.message("run_started", job_name=str(run.get("name") or source.run))
-            return [replace(begun, api=str(run.get("api") or "")), *source.params(_mapping(run.get("params")))]
+            return [replace(begun, api=str(run.get("api") or "")), *source.params(mapping(run.get("params")))]
         case "params":
-            return source.params(_mapping(event.get("params")))
+            return source.params(mapping(event.get("params")))
         case "heartbeat":
             return [source.message("heartbeat")]
         case "run_ended":
             status = "success" if event.get("status") == "success" else "failure"
-            text = _last_words(event)
+            text = last_words(event)
             said = source.logs("ERROR", text, limit) if text else []
             return [*said, source.message("run_ended", final_status=status)]
         case "dropped":
-            return source.logs("ERROR", _dropped(event), limit)
+            return source.logs("ERROR", dropped(event), limit)
     return []
-
-
-def _last_words(event: dict[str, Any]) -> str:
-    """What is to be said of a run's end beyond its final status."""
-    reason = f" ({event['reason']})" if event.get("reason") else ""
-    stopped = f"The run was stopped{reason}." if event.get("status") == "stopped" else ""
-    parts = [str(part).rstrip("\n") for part in (event.get("exception"), stopped) if part]
-    return "\n".join(parts) + "\n" if parts else ""
-
-
-def _dropped(event: dict[str, Any]) -> str:
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in _mapping(event.get("dropped")).items())
-    times = [_iso(event.get(name)) for name in ("since", "until")]
-    span = f", from {times[0]} to {times[1]}" if all(times) else ""
-    return f"loghook dropped events ({reasons}){span}\n"
-
-
-def _iso(value: object) -> str:
-    try:
-        return datetime.fromtimestamp(float(str(value)), timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return ""
-
-
-def _read(line: bytes) -> tuple[dict[str, Any] | None, str]:
-    """The event on a line, or why it is none."""
-    try:
-        event = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return None, f"not an event: {error}"
-    if not isinstance(event, dict):
-        return None, "not an event: no JSON object"
-    time = event.get("time")
-    if isinstance(time, bool) or not isinstance(time, (int, float)) or abs(time) > 1e15:
-        return None, "not an event: it has no time"
-    return event, ""
-
-
-def _ms(event: dict[str, Any]) -> int:
-    return round(float(event["time"]) * 1000)
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    """The value if it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def _numbers(metrics: object) -> tuple[list[tuple[str, float]], list[str]]:
-    """The numbers that the protocol has words for, and a line for each other value."""
-    numbers: list[tuple[str, float]] = []
-    odd: list[str] = []
-    for name, value in _mapping(metrics).items():
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            numbers.append((name, float(value)))
-        else:
-            odd.append(f"{name}: {value} (not sent as a metric, since Hyperdash takes finite numbers only)")
-    return numbers, odd
-
-
-def _level(event: dict[str, Any]) -> str:
-    stream = event.get("stream")
-    if stream in ("stdout", "stderr"):
-        return "ERROR" if stream == "stderr" else "INFO"
-    name = event.get("level")
-    number = name if isinstance(name, int) else logging.getLevelName(str(name))
-    if not isinstance(number, int):  # what logging calls a level that has no name: Level 45
-        digits = str(name).removeprefix("Level ")
-        number = int(digits) if digits.isdecimal() and len(digits) < 10 else 0
-    return "ERROR" if number >= logging.ERROR else "INFO"
-
-
-def _pieces(text: str, limit: int) -> Iterator[str]:
-    """The text in pieces of at most `limit` characters, cut behind the last line's end that fits, if one does."""
-    start = 0
-    while len(text) - start > limit:
-        end = text.rfind("\n", start, start + limit) + 1 or start + limit
-        yield text[start:end]
-        start = end
-    yield text[start:]
-
-
-def _uuid(*parts: str) -> str:
-    """A uuid4 in its form, made from what it stands for."""
-    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    return str(uuid.UUID(bytes=digest, version=4))

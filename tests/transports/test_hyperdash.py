@@ -15,7 +15,7 @@ from loghook.retry import Advance, Retry, SetAside, Wait
 from loghook.testing import Answer, Clock, FakeHyperdashServer, Request, lost_reply
 from loghook.transports import Batch, Delivered, Outcome, Refused, TryLater
 from loghook.transports.hyperdash import HyperdashTransport
-from loghook.transports.hyperdash_messages import run_uuid
+from loghook.transports.hyperdash_words import run_uuid
 
 TIME = 1763740000.5
 RUN = "0123456789ab4def8123456789abcdef"

@@ -16,7 +16,7 @@ from loghook.credentials import KeySource
 from loghook.listener import Destination, Listener
 from loghook.spool.acks import Acks
 from loghook.testing import FakeHyperdashServer, RecordingTransport
-from loghook.transports.hyperdash_messages import run_uuid
+from loghook.transports.hyperdash_words import run_uuid
 
 SCRIPT = """
 import logging, multiprocessing, os, sys

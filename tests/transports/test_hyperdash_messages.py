@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from loghook.transports.base import Batch
-from loghook.transports.hyperdash_messages import LONGEST_BODY, Message, Unreadable, halves, messages, run_uuid
+from loghook.transports.hyperdash_messages import LONGEST_BODY, Message, Unreadable, halves, messages
+from loghook.transports.hyperdash_words import run_uuid
 
 TIME = 1763740000.5
 MS = 1763740000500

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from loghook.testing import FakeHyperdashServer
-from loghook.transports.hyperdash_messages import run_uuid
+from loghook.transports.hyperdash_words import run_uuid
 
 __all__ = ["Bench"]
 
