@@ -26,12 +26,15 @@ TEST = [
     *SERVER,
     *TENSORBOARD,
     "hypothesis>=6.100",
+    "ipykernel>=6.29",
+    "nbclient>=0.10",
     "numpy>=1.26",
     "playwright>=1.45",
     "pytest>=8.2",
     "pytest-randomly>=3.15",
     "pytest-timeout>=2.3",
     "tensorboardX>=2.6",
+    "tqdm>=4.66",
 ]
 LINT = ["mypy>=1.13", "ruff>=0.8", "types-requests>=2.31"]
 

@@ -20,7 +20,7 @@ nbformat = pytest.importorskip("nbformat")
 pytest.importorskip("ipykernel")
 
 # What Jupyter's own packages warn of on some interpreters is theirs to mend.
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
 
 Notebook = Callable[..., list[Any]]
 

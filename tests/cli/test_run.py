@@ -225,6 +225,7 @@ def test_output_of_a_c_program_is_recorded(home: Path, tmp_path: Path) -> None:
     assert captured(home) == [("stdout", "INFO", "raw from C")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newlines", [True, False], ids=["in lines", "in one line"])
 def test_100_megabytes_pass_in_little_memory(newlines: bool, home: Path) -> None:
     """100 MB arrive byte for byte, with and without newlines, and we stay small."""
