@@ -7,10 +7,24 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from loghook._version import __version__
-from loghook.environment import get_log_level
+from loghook.environment import (
+    get_cluster_def,
+    get_data_path,
+    get_data_paths,
+    get_declarations,
+    get_experiment_info,
+    get_job_info,
+    get_log_level,
+    get_outputs_path,
+    get_outputs_refs_paths,
+    get_params,
+    get_task_info,
+    get_tf_config,
+)
 from loghook.errors import ConfigurationError, LoghookError, ServerError, SpoolError
 from loghook.formatter import LogHookFormatter
 from loghook.handler import LogHookHandler
+from loghook.helper import send_metrics
 from loghook.installation import install, uninstall
 from loghook.run import Run
 from loghook.session import flush, stats
@@ -31,10 +45,22 @@ __all__ = [
     "SpoolError",
     "__version__",
     "flush",
+    "get_cluster_def",
+    "get_data_path",
+    "get_data_paths",
+    "get_declarations",
+    "get_experiment_info",
+    "get_job_info",
     "get_log_level",
+    "get_outputs_path",
+    "get_outputs_refs_paths",
+    "get_params",
+    "get_task_info",
+    "get_tf_config",
     "install",
     "monitor",
     "monitor_cell",
+    "send_metrics",
     "stats",
     "uninstall",
 ]

@@ -1,4 +1,7 @@
-"""What the environment tells a job: its place among the processes of one launch, and the log level."""
+"""What the environment tells a job: its place among the processes of one launch, its level, and all that Polyaxon says.
+
+The questions about Polyaxon are answered in polyaxon.py; what they share is that they never raise.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,41 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from loghook.job import default_url, is_no_op, is_offline
+from loghook.polyaxon import (
+    get_cluster_def,
+    get_data_path,
+    get_data_paths,
+    get_declarations,
+    get_experiment_info,
+    get_job_info,
+    get_outputs_path,
+    get_outputs_refs_paths,
+    get_params,
+    get_task_info,
+    get_tf_config,
+)
 from loghook.settings import parse_level
 
-__all__ = ["get_log_level", "launch_id", "rank"]
+__all__ = [
+    "default_url",
+    "get_cluster_def",
+    "get_data_path",
+    "get_data_paths",
+    "get_declarations",
+    "get_experiment_info",
+    "get_job_info",
+    "get_log_level",
+    "get_outputs_path",
+    "get_outputs_refs_paths",
+    "get_params",
+    "get_task_info",
+    "get_tf_config",
+    "is_no_op",
+    "is_offline",
+    "launch_id",
+    "rank",
+]
 
 _RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 

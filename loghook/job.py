@@ -100,7 +100,7 @@ def _parts(environ: Mapping[str, str]) -> str:
 
 def _host(value: str) -> str:
     """An address as a URL without slash at the end; one of 0.x may have the path of the API already."""
-    value = re.sub(r"/api(/v1)?/?$", "", value.strip()).rstrip("/")
+    value = re.sub(r"(?<!/)/api(/v1)?/?$", "", value.strip()).rstrip("/")
     return value if not value or "://" in value else f"http://{value}"
 
 

@@ -123,7 +123,7 @@ class Listener:
                     delay = (
                         min(delay, 0.1) if not self.error else min(delay, max(0.0, self._deadline - time.monotonic()))
                     )
-                self._urgent = self.wake.wait(delay)
+                self._urgent = self.wake.wait(delay) or (self._urgent and not self._own.is_done)
             self._release()
         self._at_work = False
 

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from loghook.environment import launch_id, rank
+from loghook.environment import is_no_op, is_offline, launch_id, rank
 from loghook.formatter import LogHookFormatter, encode
 from loghook.metrics import numbers
 from loghook.repository import git_commit
 from loghook.settings import Settings, main_script
-from loghook.spool import LOCAL, Limits, Log, Spool
+from loghook.spool import LOCAL, Limits, Log, Nowhere, Spool
 from loghook.spool.keeper import Keeper
 from loghook.threads import importing
 from loghook.voice import Voice
@@ -75,10 +75,16 @@ class Run:
         self._last_heartbeat = time.monotonic()
         self._ended = False
         limits = Limits(settings.spool_limit, settings.memory_limit)
-        self.spool = Spool(settings.home, self.id, limits, meta=self._meta, opened=self._opened, begun=self._begun)
+        self._offline = is_offline(environ)
+        self.spool = (
+            Nowhere(settings.home, self.id)
+            if is_no_op(environ)
+            else Spool(settings.home, self.id, limits, meta=self._meta, opened=self._opened, begun=self._begun)
+        )
         environ["LOGHOOK_RUN_ID"] = self.id
         environ.setdefault("LOGHOOK_RUN_PARENT", str(self.pid))
-        self.spool.write = self.spool.log.write
+        if not is_no_op(environ):
+            self.spool.write = self.spool.log.write
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.id}>"
@@ -125,7 +131,7 @@ class Run:
         self.keeper = keeper
         self.listeners = []
         keeper.start()
-        if LOCAL not in self.destinations:
+        if LOCAL not in self.destinations and not self._offline:
             self._start_listeners(log, interval)
 
     def _start_listeners(self, log: Log, interval: float) -> None:
@@ -253,7 +259,7 @@ class Run:
         for listener in self.listeners:
             listener.wake.ring()  # once: a platform in trouble is not asked all the time
         while any(log.acks.get(name).offset < target for name in self.destinations if name != LOCAL):
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or self._offline:
                 return False
             time.sleep(0.02)
         return True
@@ -264,6 +270,8 @@ class Run:
         {"run", "writer", "accepted", "dropped": {reason: count}, "destinations": {url: {"delivered", "pending",
         "refused", "error"}}}; the destination of the server on this machine is called "local".
         """
+        if isinstance(self.spool, Nowhere):
+            return {"run": self.id, "writer": "", "accepted": 0, "dropped": {}, "destinations": {}}
         log = self.spool.log
         dropped = log.drops.counts()
         counters: dict[str, Any] = {"run": self.id, "writer": log.writer, "accepted": 0, "dropped": dropped}

@@ -6,10 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from loghook.errors import ConfigurationError
 from loghook.hooks import Hooks
+from loghook.job import default_url, job_of
+from loghook.polyaxon import declared
 from loghook.run import Run
 from loghook.settings import main_script, resolve
 
@@ -46,6 +49,9 @@ def _open_run(
         if not wanted or wanted in (name, run.name):
             return run
     environ = {key: value for key, value in os.environ.items() if key not in _EXPORTED or not _runs}
+    job = job_of(environ)
+    if job is not None and not _runs:
+        environ.setdefault("LOGHOOK_RUN_ID", job.run_id)
     run = new_run(arguments, environ, params=params, api_key_getter=api_key_getter)
     if not _runs:
         _environment_before.clear()
@@ -72,10 +78,24 @@ def new_run(
     """
     mistakes: list[str] = []
     settings = resolve(arguments, environ, script=main_script(), warn=mistakes.append, checks={"url": _check_urls})
+    if not settings.url:
+        settings = replace(settings, url=_default_url(environ, mistakes.append))
+    params = {**(declared(environ) or {}), **(params or {})}
     run = Run(settings, params=params, api_key_getter=api_key_getter, environ=environ, api=api)
     for mistake in mistakes:
         run.voice.say(mistake)
     return run
+
+
+def _default_url(environ: Mapping[str, str], warn: Callable[[str], None]) -> str:
+    """Return the destination that the environment speaks of, "" where it is none that can be used."""
+    url = default_url(environ)
+    try:
+        _check_urls(url)
+    except ConfigurationError as mistake:
+        warn(f"left out: {mistake}")
+        return ""
+    return url
 
 
 def _check_urls(urls: str) -> None:

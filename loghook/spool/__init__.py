@@ -32,6 +32,7 @@ the place of its next segment, so that no thread that is about to roll over can 
 from loghook.spool.acks import Acknowledged
 from loghook.spool.layout import LOCAL, check_id
 from loghook.spool.limits import Limits
+from loghook.spool.nowhere import Nowhere
 from loghook.spool.reader import WriterSpool, run_writers, writers
 from loghook.spool.repair import repair
 from loghook.spool.spool import Spool
@@ -42,6 +43,7 @@ __all__ = [
     "Acknowledged",
     "Limits",
     "Log",
+    "Nowhere",
     "Spool",
     "WriterSpool",
     "check_id",
