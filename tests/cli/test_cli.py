@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from loghook.cli import cli
+
 from .conftest import COMMAND, Command
 
-COMMANDS = ["completion", "demo", "runs", "serve", "sync", "version"]
+COMMANDS = sorted(cli.commands)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
