@@ -44,6 +44,23 @@ def handler() -> None:
     print(line)
 
 
+def experiments() -> None:
+    """What users of Hyperdash know, with its types."""
+    with loghook.Experiment("named", api_key_getter=key, capture_io=False, url="http://127.0.0.1:7707") as exp:
+        rate: float = exp.param("rate", 0.1)
+        exp.metric("loss", rate, log=False, step=3)
+        for i in exp.iter(3):
+            exp.log(i + 1)
+        exp.end("stopped", reason="enough")
+
+    @loghook.monitor("named", api_key_getter=key)
+    def train(rate: float) -> str:
+        return str(rate)
+
+    trained: str = train(rate)
+    print(trained, exp.callbacks.keras)
+
+
 def errors() -> None:
     """One class catches all errors of loghook's."""
     try:
