@@ -199,6 +199,8 @@ def test_jobs(polyaxon: Polyaxon, client: Any, kind: str) -> None:
         ("metrics/", b"{"),
         ("metrics/", b'{"loss": 1}'),
         ("metrics/", b"[" * 100_000),
+        ("metrics/", b'{"values": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}"),
+        ("metrics/", b'{"values": {"a": ' + b"[" * 9000 + b"]" * 9000 + b"}}"),
         ("logs/", b'{"a": 1}'),
         ("statuses/", b'{"status": "well"}'),
         ("statuses/", b""),
@@ -211,6 +213,15 @@ def test_wrong_bodies(polyaxon: Polyaxon, client: Any, call: str, body: bytes) -
     assert answer.status_code == 400
     assert len(answer.json()["error"].split()) > 3
     assert client.read("/runs")["runs"] == []
+
+
+def test_what_was_posted(polyaxon: Polyaxon) -> None:
+    """What is posted is answered, with an id, as JSON that holds whatever was in it."""
+    path = "alice/mnist/experiments/5/"
+    said = polyaxon.post(path + "statuses/", {"status": "warning", "message": "half \ud800"})
+    assert (said["status"], said["message"], said["id"], said["experiment"]) == ("warning", "half ?", 5, 5)
+    answer = polyaxon.call("POST", path + "metrics/", data=b'{"values": {"a": NaN, "b": 1}}')
+    assert answer.json()["values"] == {"a": "NaN", "b": 1}
 
 
 def test_too_large(polyaxon: Polyaxon) -> None:

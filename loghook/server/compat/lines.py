@@ -41,5 +41,8 @@ def plain(value: Any) -> Any:
 
 def lines(events: Iterable[Mapping[str, Any]]) -> bytes:
     """Return events as lines; half of a surrogate pair, which JSON can write and UTF-8 can not, becomes "?"."""
-    texts = (json.dumps(plain(dict(event)), ensure_ascii=False, allow_nan=False) + "\n" for event in events)
+    try:
+        texts = [json.dumps(plain(dict(event)), ensure_ascii=False, allow_nan=False) + "\n" for event in events]
+    except RecursionError:
+        raise ValueError("what was sent is nested too deeply") from None
     return "".join(texts).encode("utf-8", "replace")

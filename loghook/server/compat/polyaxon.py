@@ -22,7 +22,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -114,10 +113,10 @@ class Polyaxon:
         async def handler(request: Request, account: int) -> Response:
             address = addressed(request, kind)
 
-            def take(body: bytes) -> Event:
+            def take(body: bytes) -> bytes:
                 try:
                     said = messages.content(body, request.headers.get("content-type", ""))
-                    return work(account, address, said, self._clock())
+                    return lines([work(account, address, said, self._clock())])
                 except TooLarge as error:
                     raise Problem(413, str(error)) from None
                 except ValueError as error:
@@ -125,7 +124,7 @@ class Polyaxon:
                 except Closed:
                     raise Problem(503, "this server is stopping", {"Retry-After": "5"}) from None
 
-            return JSONAnswer(orjson.dumps(await self._intake.take(request, take)), status)
+            return JSONAnswer(await self._intake.take(request, take), status)
 
         return handler
 
@@ -151,7 +150,7 @@ class Polyaxon:
         def take(account: int, address: Address, said: Any, now: float) -> Event:
             self._look_for(account, address)
             self._put(account, address, list(convert(said, now)), now)
-            return posted(address, now)
+            return posted(address, said, now)
 
         return take
 

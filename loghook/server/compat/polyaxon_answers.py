@@ -41,10 +41,11 @@ def entity(address: Address, run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def posted(address: Address, now: float) -> dict[str, Any]:
-    """Return what was posted to an experiment, as briefly as the client needs it."""
+def posted(address: Address, said: Any, now: float) -> dict[str, Any]:
+    """Return what was posted to an experiment as the client reads it back; of a list only that it came."""
     number = _number(address)
-    return {"id": number, address.kind[:-1]: number, "created_at": _moment(now)}
+    made = {"id": number, "uuid": uuid.uuid4().hex, address.kind[:-1]: number}
+    return {"created_at": _moment(now), **(said if isinstance(said, dict) else {}), **made}
 
 
 def _number(address: Address) -> int | str:
