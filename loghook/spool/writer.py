@@ -12,9 +12,10 @@ from typing import Any
 from loghook.spool import layout
 from loghook.spool.acks import Acks
 from loghook.spool.backlog import Backlog
+from loghook.spool.contents import Contents
 from loghook.spool.drops import Drops
+from loghook.spool.folder import Folder
 from loghook.spool.limits import Limits, is_precious
-from loghook.spool.reader import LogReader, delete_acknowledged
 from loghook.spool.segment import END, NOT_YET, MappedSegment, MemorySegment, Segment, chain
 from loghook.spool.supply import Supply, words
 
@@ -51,47 +52,24 @@ class Log:
         self.drops = Drops()
         self.wanted: Callable[[], None] = _nothing
         """Called, from any thread, when the reserved segment was taken."""
-        self.lock: layout.Lock | None = None
-        self._meta = {**meta, "run": run, "writer": self.writer}
-        self._trouble = ""
-        self.directory = self._make(home)
+        self._folder = Folder(home, run, self.writer, {**meta, "run": run, "writer": self.writer})
+        self.directory = self._folder.path
         self.acks = Acks(self.directory)
-        self.reader = LogReader(self.directory) if self.directory else None
         if mapped is None:
             mapped = self.directory is not None and not layout.is_unsafe(layout.filesystem(self.directory))
         self._supply = Supply(self.directory, limits, mapped=mapped, clock=clock)
         self._backlog = Backlog()
+        self._contents = Contents(self.directory, self._backlog, self._maps)
         self._left: list[MappedSegment] = []
         self._lowest = 0
-        self._counted = (0, 0)
         segment = self._supply.take(0, limits.smallest, 0, precious=True, disk=True) or MemorySegment(limits.segment)
         segment.activate(0)
         self._begin(segment)
 
-    def _make(self, home: Path) -> Path | None:
-        """Make the directory under a name that readers skip, and rename it once its lock is held."""
-        final = layout.writer_directory(home, self.run, self.writer)
-        draft = final.with_name(f".{self.writer}")
-        try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (layout.spool_root(home), draft.parent, draft):
-                folder.mkdir(mode=0o700, exist_ok=True)
-            layout.write_meta(draft, self._meta)
-            self.lock = layout.Lock(draft / "lock")
-            self.lock.take()
-            draft.rename(final)
-        except OSError as error:
-            self._trouble = words(error)
-            if self.lock:
-                self.lock.release()
-            layout.delete(draft)
-            return None
-        return final
-
     @property
     def trouble(self) -> str:
         """What keeps the disk from being used, or did last; "" when nothing ever did."""
-        return self._trouble or self._supply.trouble
+        return words(self._folder.error) if self._folder.error else self._supply.trouble
 
     @property
     def mapped(self) -> bool:
@@ -218,42 +196,27 @@ class Log:
 
     def _restore(self) -> None:
         """Make the directory anew if somebody deleted it; what is put from then on is safe again."""
-        directory = self.directory
-        if directory is None or self.closed or not self._supply.has_disk() or (directory / "lock").exists():
+        if self.closed or not self._supply.has_disk() or not self._folder.is_missing():
             return
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            layout.write_meta(directory, self._meta)
-            lock = layout.Lock(directory / "lock")
-            lock.take()
+            self._folder.restore()
         except OSError as error:
             self._supply.failed(error)
             return
-        before, self.lock = self.lock, lock
-        if before:
-            before.release()
         self._supply.forget_missing()
 
     def tidy(self, destinations: list[str]) -> None:
         """Delete what every one of `destinations` has acknowledged."""
         self._lowest = min((self.acks.get(name).offset for name in destinations), default=0)
-        self._count()
-        if self.reader and self._lowest:
-            self._supply.forget(delete_acknowledged(self.reader, min(self._lowest, self._counted[0])))
-
-    def _count(self) -> None:
-        offset, count = self._counted
-        while data := self.read(offset, 1 << 20):
-            offset, count = offset + len(data), count + data.count(b"\n")
-            self._counted = (offset, count)
+        self._contents.keep_count()
+        self._supply.forget(self._contents.delete(self._lowest))
 
     # ---------------------------------------------------------------- reading, from any thread
 
     @property
     def accepted(self) -> int:
         """How many events this log has taken, dropped ones not among them."""
-        offset, count = self._counted
-        return count + self.count_from(offset)
+        return self._contents.count
 
     @property
     def in_memory(self) -> int:
@@ -262,45 +225,20 @@ class Log:
 
     def count_from(self, offset: int) -> int:
         """Return how many events lie at `offset` and after it."""
-        count = 0
-        while data := self.read(offset, 1 << 20):
-            offset, count = offset + len(data), count + data.count(b"\n")
-        return count
+        return self._contents.count_from(offset)
 
     def read(self, offset: int, max_bytes: int) -> bytes:
-        """Return whole lines from `offset` on, at most `max_bytes` or one line that is longer; b"" for nothing (yet).
-
-        Raises LookupError when `offset` lies before what is still there, OSError when the disk can't be read.
-        """
-        if data := self._backlog.read(offset, max_bytes):
-            return data
-        try:
-            data = self.reader.read(offset, max_bytes) if self.reader else b""
-        except (LookupError, OSError):
-            if data := self._read_maps(offset, max_bytes):
-                return data
-            raise
-        return data or self._read_maps(offset, max_bytes)
-
-    def _read_maps(self, offset: int, max_bytes: int) -> bytes:
-        """Read from memory maps: what is left of a file that somebody deleted, or that can't be opened now."""
-        for segment in self._maps():
-            with contextlib.suppress(ValueError):  # unmapped this moment
-                if data := segment.read(offset, max_bytes):
-                    return data
-        return b""
-
-    def _maps(self) -> list[MappedSegment]:
-        mapped = [*self._left, *(s for s in chain(self._segment) if isinstance(s, MappedSegment))]
-        return [segment for segment in mapped if segment.base != NOT_YET and not segment.map.closed]
+        """Return whole lines from `offset` on; b"" for nothing (yet). Raises as `Contents.read`."""
+        return self._contents.read(offset, max_bytes)
 
     @property
     def first(self) -> int:
         """The oldest offset that is still there."""
-        # in the order in which lines move: what leaves memory meanwhile is then seen on disk
-        bases = [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
-        pieces = self.reader.refresh() if self.reader else []
-        return min([*bases, *(piece.base for piece in pieces[:1])], default=0)
+        return self._contents.first
+
+    def _maps(self) -> list[MappedSegment]:
+        mapped = [*self._left, *(s for s in chain(self._segment) if isinstance(s, MappedSegment))]
+        return [segment for segment in mapped if segment.base != NOT_YET and not segment.map.closed]
 
     def end(self) -> int:
         """Return the offset after the last line."""
@@ -336,8 +274,7 @@ class Log:
 
     def abandon(self) -> None:
         """Let go of everything without touching what is on disk: this process is a child, the log is its parent's."""
-        if self.lock:
-            self.lock.release()
+        self._folder.release()
         for segment in (*chain(self._segment), *self._supply.drain(), *self._left):
             segment.close()
             segment.links.setdefault("next", END)
@@ -349,10 +286,7 @@ class Log:
 
     def discard(self) -> None:
         """Delete a closed log: nothing in it is needed any more."""
-        if self.directory:
-            layout.delete(self.directory)
-            with contextlib.suppress(OSError):  # the run has other writers
-                self.directory.parent.rmdir()
+        self._folder.discard()
 
     def close(self) -> None:
         """Give the log up: unmap it, and let anybody deliver what is left."""
@@ -361,8 +295,7 @@ class Log:
         self._discard_spares()
         for segment in (*self._left, *chain(self._segment)):
             segment.close()
-        if self.lock:
-            self.lock.release()
+        self._folder.release()
 
 
 def _nothing() -> None:
