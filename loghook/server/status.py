@@ -8,7 +8,8 @@
 The owner of a run sends a heartbeat every 10 s; a run that misses three of them, with a little time for the way,
 is lost. Clients of other protocols have other habits: polyaxon-client sends one every 60 s. A lost run is running again
 as soon as something is heard of it: a lost network is not a crashed run. A run_started that is later than the last
-run_ended is a resumed run, and as alive as any other.
+run_ended is a resumed run, and as alive as any other. Of what one writer tells, the order in its log says what is
+later, whatever its clock does (`store.runs` sees to that); the times decide between writers.
 """
 
 from __future__ import annotations

@@ -56,7 +56,10 @@ def test_run(client: Any) -> None:
         "reason": None,
         "dropped": {"full": 7, "torn": 1},
         "internal": {"metrics": [], "params": []},
-        "project": None, "group": None, "tags": [], "description": None,
+        "project": None,
+        "group": None,
+        "tags": [],
+        "description": None,
         "writers": [
             {"id": "writer", "pid": 7, "host": "box", "rank": 0, "last_seen": now - 1, "missing_bytes": 0},
         ],
@@ -83,6 +86,25 @@ def test_resumed(client: Any) -> None:
     client.send([{"time": now - 5, "event": "run_ended", "status": "failure"}], offset, writer="c")
     run = client.read("/runs/run")
     assert (run["status"], run["ended_at"], run["started_at"]) == ("running", None, now - 9)
+
+
+def test_a_clock_set_back(client: Any) -> None:
+    """A run whose clock was set back before it ended has ended; the order of its log decides, not its times."""
+    now = time.time()
+    offset = client.send([started(now)])
+    client.send([{"time": now - 3600, "event": "run_ended", "status": "success"}], offset)
+    run = client.read("/runs/run")
+    assert (run["status"], run["ended_at"]) == ("success", now - 3600)
+
+
+def test_resumed_with_a_clock_set_back(client: Any) -> None:
+    """A writer that tells of a start after an end has resumed its run, even at an earlier time, and may end it."""
+    now = time.time()
+    offset = client.send([started(now - 9), {"time": now, "event": "run_ended", "status": "failure"}])
+    offset = client.send([started(now - 3600)], offset)
+    assert client.read("/runs/run")["status"] == "running"
+    client.send([{"time": now - 3599, "event": "run_ended", "status": "stopped"}], offset)
+    assert client.read("/runs/run")["status"] == "stopped"
 
 
 def test_lost(client: Any, record: Record) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from math import inf, nextafter
 from typing import Any
 
 import orjson
 
-from loghook.server.status import seen_at
+from loghook.server.status import LOST_AFTER, seen_at
 from loghook.server.store import internal
 
 __all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "seen"]
@@ -63,9 +64,12 @@ def seen(
 ) -> None:
     """Note that events of these times came; `sent` and `now` as in `status.seen_at`."""
     last = seen_at(latest, sent, now)
+    # A run that was told to be lost, and lives, can be lost again.
+    lives = now - last <= LOST_AFTER
     connection.execute(
-        "UPDATE runs SET last_seen = max(last_seen, ?), started_at = min(started_at, ?) WHERE number = ?",
-        (last, earliest, writer.run),
+        "UPDATE runs SET last_seen = max(last_seen, ?), started_at = min(started_at, ?), "
+        "told = CASE WHEN told = 'lost' AND ? THEN 'running' ELSE told END WHERE number = ?",
+        (last, earliest, lives, writer.run),
     )
     connection.execute("UPDATE writers SET last_seen = max(last_seen, ?) WHERE number = ?", (last, writer.number))
 
@@ -78,9 +82,17 @@ def apply(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any])
 
 
 def _run_started(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
-    connection.execute(
-        "UPDATE runs SET began = max(coalesce(began, 0), ?) WHERE number = ?", (event["time"], writer.run)
-    )
+    # What a writer says after an end of its own is later than that end, whatever its clock says.
+    owner, began, ended = _life(connection, writer)
+    time = event["time"]
+    if owner == writer.number and ended is not None and ended >= time:
+        time = nextafter(ended, inf)
+    if began is None or time >= began:
+        connection.execute(
+            "UPDATE runs SET began = ?, owner = ?, told = CASE WHEN ended_at < ? THEN 'running' ELSE told END "
+            "WHERE number = ?",
+            (time, writer.number, time, writer.run),
+        )
     _described(connection, writer, event)
     if isinstance(event["run"].get("params"), dict):
         _merge(connection, writer, "params", event["run"]["params"])
@@ -141,14 +153,30 @@ def _dropped(connection: sqlite3.Connection, writer: Writer, event: dict[str, An
 
 
 def _run_ended(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:
+    # The end that the latest start's writer tells of is later than that start, whatever its clock says; what another
+    # writer tells of may be an older life's end that comes late, and only the times can tell.
+    owner, began, ended = _life(connection, writer)
+    time = event["time"]
+    if owner != writer.number and ended is not None and ended > time:
+        return
+    if owner == writer.number and began is not None:
+        began = min(began, time)
     connection.execute(
-        "UPDATE runs SET ended_at = ?, ending = ?, exception = ?, reason = ? "
-        "WHERE number = ? AND coalesce(ended_at, 0) <= ?",
+        "UPDATE runs SET began = ?, ended_at = ?, ending = ?, exception = ?, reason = ?, "
+        "told = CASE told WHEN 'lost' THEN 'running' ELSE told END WHERE number = ?",
         (
-            *(event["time"], event["status"], _text(event.get("exception")), _text(event.get("reason"))),
-            *(writer.run, event["time"]),
+            *(began, time, event["status"], _text(event.get("exception")), _text(event.get("reason"))),
+            writer.run,
         ),
     )
+
+
+def _life(connection: sqlite3.Connection, writer: Writer) -> tuple[int | None, float | None, float | None]:
+    """The writer that told of a run's latest start, and the times of that start and of the latest end."""
+    found: tuple[int | None, float | None, float | None] = connection.execute(
+        "SELECT owner, began, ended_at FROM runs WHERE number = ?", (writer.run,)
+    ).fetchone()
+    return found
 
 
 def _internal(connection: sqlite3.Connection, writer: Writer, event: dict[str, Any]) -> None:

@@ -3,8 +3,9 @@
     accounts, keys, sessions     who may read and write; keys and session tokens are kept as SHA-256 only, passwords as
                                  `passwords` makes them
     runs, writers                one row each; writers.next_offset is the number that makes delivery exactly-once;
-                                 runs.told is the state that was last told of, see `notify`; runs.project and "group" say
-                                 where a run belongs, tags is a JSON array
+                                 runs.told is the state that was last told of, see `notify`; runs.project and "group"
+                                 say where a run belongs, runs.tags is a JSON array; runs.owner is the writer that
+                                 told of the latest start
     messages                     what came from senders that count no offsets, see `messages`
     internal                     names of metrics and parameters that are not for readers
     notices                      what is still to be told to whom, see `notify`
@@ -109,8 +110,10 @@ ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
 CREATE INDEX runs_by_project ON runs (account, project, started_at, number) WHERE project IS NOT NULL;
 """
 
+FOURTH = "ALTER TABLE runs ADD COLUMN owner INTEGER;\n"
+
 # The n-th script (from 0) takes a database from version n to n + 1. Released ones never change.
-SCRIPTS = (FIRST, SECOND, THIRD)
+SCRIPTS = (FIRST, SECOND, THIRD, FOURTH)
 VERSION = len(SCRIPTS)
 
 # 16 MB of pages between checkpoints: fewer pages are written twice, and the log stays small.
