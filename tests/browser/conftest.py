@@ -134,10 +134,7 @@ def chromium() -> Iterator[Any]:
     """A running Chromium: the system's, or the one that playwright has installed."""
     sync_api = playwright_api()
     with sync_api.sync_playwright() as playwright:
-        path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), playwright.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("no Chromium: run `apt install chromium` (Debian, Ubuntu) or `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(playwright), args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
 
@@ -223,6 +220,14 @@ def expect() -> Callable[..., Any]:
     api = playwright_api()
     api.expect.set_options(timeout=PATIENCE)
     return api.expect
+
+
+def chromium_path(playwright: Any) -> str:
+    """Return where Chromium is; skip the test where there is none."""
+    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), playwright.chromium.executable_path)
+    if not Path(path).exists():
+        pytest.skip("no Chromium: run `apt install chromium` (Debian, Ubuntu) or `playwright install chromium`")
+    return str(path)
 
 
 def playwright_api() -> Any:

@@ -1,0 +1,1 @@
+"""Against the real Polyaxon 2.18 server, which runs alone."""
