@@ -7,7 +7,7 @@
     store/       the database                            thin, status, sparkline: pure decisions
     api          the read API                            pages      pages, signing in, static files
     accounts     keys, sessions, the sign-in link        access     who is asking
-    security     Host, Origin, headers
+    security     Host, Origin, headers                   compat/    other programs' protocols, and what they become
 
 Threat model
 ------------
@@ -23,7 +23,8 @@ Not trusted, and what stands against each:
   tokens are random 256 bits, kept as SHA-256 (`accounts`). Without TLS what is sent can be read under way.
 - Other users of this machine. They reach the port, but have no key and cannot read the home folder.
 - Other accounts. Everything is looked up by (account, run): another's run answers as one that does not exist
-  (`store.views`).
+  (`store.views`). That holds for the protocols of other programs too: the user's name in an address of Polyaxon's is
+  only a word, and its tokens are keys; the exchange of a token gives back what was sent (`compat.polyaxon`).
 - Foreign web pages in the user's browser. The Host must be a known name (against rebinding), what changes something
   needs a key or this server's own Origin, cookies are HttpOnly and SameSite=Lax, answers forbid framing by others and
   sniffing (`security`, `access`). The sign-in link's token is in a URL; it works while this server runs, and signing

@@ -22,8 +22,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
+
+from loghook.server.compat.lines import lines, plain
 
 __all__ = ["Malformed", "Message", "read"]
 
@@ -32,7 +33,6 @@ Event = dict[str, Any]
 RUN = re.compile(r"[0-9A-Za-z]{1,128}")
 LONGEST_TIME = 1e14
 """Milliseconds; some three thousand years."""
-LARGEST_INTEGER = 2**63
 STREAMS = {"INFO": "stdout", "ERROR": "stderr"}
 ENDINGS = {"success": "success", "failure": "failure", "user_canceled": "stopped"}
 NOT_FINITE = ("NaN", "Infinity", "-Infinity")
@@ -78,9 +78,8 @@ def _message(content: Event) -> Message:
     run = str(content.get("sdk_run_uuid") or "").replace("-", "").lower()
     _need(RUN.fullmatch(run) is not None, "sdk_run_uuid is no uuid")
     time = _seconds(content.get("timestamp"))
-    events = list(convert(_plain(payload), time))
-    lines = b"".join(_line(event) for event in events)
-    return Message(run, time, lines, None if kind == "heartbeat" else _digest(content))
+    events = list(convert(plain(payload), time))
+    return Message(run, time, lines(events), None if kind == "heartbeat" else _digest(content))
 
 
 def _run_started(payload: Event, time: float) -> Iterator[Event]:
@@ -157,24 +156,6 @@ def _seconds(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < LONGEST_TIME:
         raise Malformed("timestamp is no number of milliseconds since the epoch")
     return value / 1000
-
-
-def _plain(value: Any) -> Any:
-    """A value as event lines have it: numbers that JSON or 64 bits do not hold become strings and floats."""
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not isfinite(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, int) and not -LARGEST_INTEGER <= value < LARGEST_INTEGER:
-        return float(value) if abs(value) < 10**300 else str(value)
-    return value
-
-
-def _line(event: Event) -> bytes:
-    # Half of a surrogate pair, which JSON can write and UTF-8 cannot, becomes a question mark.
-    return json.dumps(event, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def _digest(content: Event) -> bytes:
