@@ -222,6 +222,16 @@ def test_install_may_happen_on_any_thread(script: MakeScript, home: Path) -> Non
     assert (last_end(home) or {})["status"] == "success"
 
 
+def test_a_key_on_the_command_line_is_in_no_file(script: MakeScript, home: Path) -> None:
+    """The command line that a run tells of holds no value of an option that sounds secret."""
+    ended = script("log.info('hi')").run("--api-key", "s3cret", "--token=s3cret", "http://me:s3cret@host/")
+    assert (ended.status, ended.err) == (0, "")
+    assert messages(home) == ["hi"]
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"s3cret" in path.read_bytes()]
+
+
 def test_hooks_can_be_left_out(script: MakeScript, home: Path) -> None:
     """With the setting "hooks" off, nothing of the interpreter's is replaced."""
     code = (
