@@ -24,6 +24,13 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     default=None,
     help="Whether people may make accounts.  [default: from this machine, if no other reaches it]",
 )
+@click.option(
+    "--notify",
+    multiple=True,
+    metavar="URL",
+    envvar="LOGHOOK_NOTIFY",
+    help="Tell this address when a run ends or is lost; may be repeated.  [default: notify in loghook.json]",
+)
 @console.home_option
 def serve(
     host: str,
@@ -32,6 +39,7 @@ def serve(
     certfile: Path | None,
     keyfile: Path | None,
     sign_up: bool | None,
+    notify: tuple[str, ...],
     home: Path | None,
 ) -> None:
     """Show runs in the browser: those of this machine, and those sent here.
@@ -39,6 +47,8 @@ def serve(
     Prints a sign-in link and serves until Ctrl-C. What scripts on this machine logged while no server ran is
     there too. Other machines reach it only with --host 0.0.0.0 or an address of this machine, and only with a key.
     What ended scripts left for other platforms is sent to those, as `loghook sync` does.
+
+    --notify takes an address of ntfy (https://ntfy.sh/TOPIC), a Slack webhook, or any that takes JSON.
 
     Example: loghook serve --port 8000
     """
@@ -55,4 +65,14 @@ def serve(
     def deliver(home: Path) -> None:
         sync(home, destinations)
 
-    serve(folder, host, port, hosts=names, certfile=certfile, keyfile=keyfile, deliver=deliver, sign_up=sign_up)
+    serve(
+        folder,
+        host,
+        port,
+        hosts=names,
+        certfile=certfile,
+        keyfile=keyfile,
+        deliver=deliver,
+        sign_up=sign_up,
+        notify=notify or None,
+    )

@@ -34,11 +34,11 @@ class Repeat:
         """Begin, with a call at once."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let the call under way end, and make no other."""
+    def stop(self, patience: float | None = None) -> None:
+        """Let the call under way end, for at most `patience` seconds, and make no other."""
         self._stopping.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(patience)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -48,6 +48,8 @@ class Repeat:
                     wait = 0.0
                 self._said = ""
             except Exception as error:
+                if self._stopping.is_set():
+                    return  # what it works with may be closed already
                 wait = max(wait, AFTER_FAILURE)
                 self._say(error)
             self._stopping.wait(wait)

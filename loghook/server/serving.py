@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import logging
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -33,6 +36,9 @@ from loghook.server.keys_api import KeysAPI
 from loghook.server.local import EVERY as LOCAL_SECONDS
 from loghook.server.local import Local
 from loghook.server.lock import HomeLock
+from loghook.server.notify import Destination, Sender, Watch, destinations, urls_in
+from loghook.server.notify.sender import EVERY as SENDER_SECONDS
+from loghook.server.notify.watch import EVERY as WATCH_SECONDS
 from loghook.server.pages import Pages
 from loghook.server.repeat import Repeat
 from loghook.server.security import MOST_HEAD, Guard
@@ -61,6 +67,8 @@ class Server:
         certfile, keyfile: PEM files; with them it speaks HTTPS.
         deliver: called every half minute with the home folder, on a thread of its own, to deliver what dead writers
             left for other platforms.
+        notify: addresses that are told when a run ends or is lost, see `notify`; None: those in the home folder's
+            settings.
         sign_up: whether whoever reaches this server may make an account; None: from this machine only, and only where
             it listens to this machine alone under no other name.
     """
@@ -76,16 +84,19 @@ class Server:
         keyfile: Path | None = None,
         deliver: Callable[[Path], object] | None = None,
         sign_up: bool | None = None,
+        notify: Iterable[str] | None = None,
     ) -> None:
         self.home = Path(home)
         self._host = host
         self._port = port
-        self._hosts = frozenset(hosts)
+        self._names = tuple(hosts)
+        self._hosts = frozenset(self._names)
         self._tls: dict[str, Any] = {}
         if certfile is not None:
             self._tls = {"ssl_certfile": certfile, "ssl_keyfile": keyfile}
         self._deliver = deliver
         self._sign_up = sign_up
+        self._notify = None if notify is None else tuple(notify)
         self._closers: list[Callable[[], object]] = []
         self._link_token = ""
         self.key = ""
@@ -100,6 +111,9 @@ class Server:
         """Start, and return once it answers. Raises ServerError, ConfigurationError."""
         try:
             self._open()
+        except sqlite3.Error as error:
+            self.stop()
+            raise ServerError(f"{self.home / 'server' / 'loghook.db'} cannot be used: {error}") from error
         except BaseException:
             self.stop()
             raise
@@ -117,16 +131,26 @@ class Server:
         return f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     @property
+    def outer_url(self) -> str:
+        """Where it answers, for other machines: by the first of its names, where it listens to others at all."""
+        if not self._names or _is_loopback(self._host):
+            return self.url
+        name = self._names[0]
+        return f"{'https' if self._tls else 'http'}://{f'[{name}]' if ':' in name else name}:{self._port}"
+
+    @property
     def sign_in_link(self) -> str:
         """The URL that signs a browser in, as long as this server runs."""
         return self.link_to("")
 
     def link_to(self, page: str) -> str:
         """Return a URL that signs a browser in and leads it to a page: "" for the list of runs, "runs/ID"."""
-        return f"{self.url}/sign-in?token={self._link_token}" + (f"&next={page}" if page else "")
+        return f"{self.outer_url}/sign-in?token={self._link_token}" + (f"&next={page}" if page else "")
 
     def _open(self) -> None:
         folder = self._folder()
+        settings = self.home / "loghook.json"
+        told = destinations(urls_in(settings) if self._notify is None else self._notify)
         lock = HomeLock(folder / "lock")
         self._closers.append(lock.release)
         listening = _bind(self._host, self._port)
@@ -137,7 +161,7 @@ class Server:
         accounts = Accounts(store)
         self._link_token = accounts.link_token
         keys = Keys(store, accounts, _secret(folder))
-        self.key = _key(accounts, keys, self.home / "loghook.json", folder / "loghook.json")
+        self.key = _key(accounts, keys, settings, folder / "loghook.json")
         store.writer.run(lambda connection: messages.forget_old(connection, time.time()))
         ingest = Ingest(store)
         local = Local(self.home, ingest, accounts.local)
@@ -160,6 +184,7 @@ class Server:
         lock.tell(f"process {os.getpid()}, {self.url}")
         self._closers.append(local.close)
         self._repeat("loghook-local", LOCAL_SECONDS, local.look)
+        self._tell(store, told)
         deliver = self._deliver
         if deliver is not None:
             self._repeat("loghook-deliver", DELIVER_SECONDS, lambda: deliver(self.home) and False)
@@ -168,6 +193,17 @@ class Server:
         if self._sign_up is not None:
             return self._sign_up
         return _is_loopback(self._host) and not self._hosts and _is_loopback(address)
+
+    def _tell(self, store: Store, told: Sequence[Destination]) -> None:
+        """Begins to watch for what is to be told, and to tell it. Stopping waits for no slow address."""
+        name = min(self._hosts, default="")
+        base = self.url.replace(urlsplit(self.url).hostname or "", name) if name else self.url
+        watch = Watch(store, told, lambda run: f"{base}/runs/{run}")
+        for destination in told:
+            repeat = Repeat("loghook-notify", SENDER_SECONDS, Sender(store, destination).look)
+            repeat.start()
+            self._closers.append(functools.partial(repeat.stop, STOP_SECONDS))
+        self._repeat("loghook-watch", WATCH_SECONDS, watch.look)
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], object]) -> None:
         repeat = Repeat(name, seconds, work)
@@ -226,6 +262,7 @@ def serve(
     keyfile: Path | None = None,
     deliver: Callable[[Path], object] | None = None,
     sign_up: bool | None = None,
+    notify: Iterable[str] | None = None,
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; prints its address and a link that signs a browser in.
 
@@ -238,7 +275,15 @@ def serve(
     before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         server = Server(
-            home, host, port, hosts=hosts, certfile=certfile, keyfile=keyfile, deliver=deliver, sign_up=sign_up
+            home,
+            host,
+            port,
+            hosts=hosts,
+            certfile=certfile,
+            keyfile=keyfile,
+            deliver=deliver,
+            sign_up=sign_up,
+            notify=notify,
         )
         with server:
             print(f"loghook server at {server.url}", flush=True)
