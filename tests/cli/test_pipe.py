@@ -40,7 +40,7 @@ def test_output_is_there_at_once(home: Path) -> None:
 def test_ctrl_c_takes_the_last_words(home: Path) -> None:
     """After Ctrl-C, which the programs before it get too, what they still say arrives; the run is stopped."""
     command = ["bash", "-c", f"(trap 'echo last; exit' INT; echo ready; sleep 30 & wait) | {COMMAND} pipe -n x"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
         os.killpg(process.pid, signal.SIGINT)

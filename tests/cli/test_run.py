@@ -50,7 +50,8 @@ def captured(home: Path) -> list[tuple[str, str, str]]:
 
 
 def test_output_passes_and_is_recorded(home: Path) -> None:
-    """Both streams are passed on as they are; each line is a record, INFO or ERROR, and the end of the output counts."""
+    found = sorted(captured(home))
+    assert found == [("stderr", "ERROR", "err"), ("stdout", "INFO", "last"), ("stdout", "INFO", "out")]
     ended = run(["sh", "-c", "echo out; echo err >&2; printf last"])
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"out\nlast", b"err\n")
     assert sorted(captured(home)) == [("stderr", "ERROR", "err"), ("stdout", "INFO", "last"), ("stdout", "INFO", "out")]
@@ -150,7 +151,7 @@ def test_a_signal_reaches_the_command_once(name: str, to_group: bool, home: Path
     )
     number = getattr(signal, f"SIG{name}")
     pipe = subprocess.PIPE
-    with subprocess.Popen([*RUN, *PYTHON, code], stdin=pipe, stdout=pipe, process_group=0) as process:
+    with subprocess.Popen([*RUN, *PYTHON, code], stdin=pipe, stdout=pipe, start_new_session=True) as process:
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
         (os.killpg if to_group else os.kill)(process.pid, number)
