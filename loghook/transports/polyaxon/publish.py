@@ -160,6 +160,7 @@ class Publisher:
         chunks, writer = self.writer.chunks, self.writer
         sent = 0
         while chunks:
+            chunks[0].tried = True
             trouble = self._run.files.write(LOGS, chunks[0].name(writer.name), chunks[0].content())
             if isinstance(trouble, Refused) and len(chunks[0].lines) > 1:
                 chunks[:1] = chunks[0].halves()

@@ -38,10 +38,14 @@ def marker_name(writer: str) -> str:
 
 @dataclass(slots=True)
 class Chunk:
-    """Lines of the log, each with the offset of its event."""
+    """Lines of the log, each with the offset of its event; once `tried` no more come to it.
+
+    So a request that was given up and gets through late after all changes nothing.
+    """
 
     lines: list[tuple[int, bytes]] = field(default_factory=list)
     size: int = 0
+    tried: bool = False
 
     def add(self, start: int, line: bytes) -> None:
         """Append the line of the event at `start`."""
@@ -134,7 +138,7 @@ class Writer:
             time = self._last_time + 1e-6
         self._last_time = time
         entry = {"timestamp": stamp(time, "T"), **place, "value": f"{said.level} {said.logger} -- {said.text}"}
-        if not self.chunks or said.start in self._cuts:
+        if not self.chunks or self.chunks[-1].tried or said.start in self._cuts:
             self.chunks.append(Chunk())
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
         self.chunks[-1].add(said.start, line)
