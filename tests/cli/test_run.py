@@ -50,12 +50,11 @@ def captured(home: Path) -> list[tuple[str, str, str]]:
 
 
 def test_output_passes_and_is_recorded(home: Path) -> None:
-    found = sorted(captured(home))
-    assert found == [("stderr", "ERROR", "err"), ("stdout", "INFO", "last"), ("stdout", "INFO", "out")]
+    """Both streams are passed on as they are; each line is a record, INFO or ERROR; the end of the output counts."""
     ended = run(["sh", "-c", "echo out; echo err >&2; printf last"])
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"out\nlast", b"err\n")
     assert sorted(captured(home)) == [("stderr", "ERROR", "err"), ("stdout", "INFO", "last"), ("stdout", "INFO", "out")]
-    assert last_end(home)["status"] == "success"  # type: ignore[index]
+    assert (last_end(home) or {})["status"] == "success"
 
 
 def test_the_run_says_what_it_is(home: Path) -> None:
