@@ -6,6 +6,10 @@ The sources, in order; the first that has a key wins:
     environment variables             LOGHOOK_API_KEY, HYPERDASH_API_KEY
     files, JSON with an "api_key"     loghook.json, hyperdash.json beside the main script; loghook.json at home
 
+A key belongs to a destination. A file may say so: "api_key_url" (a URL or a list) names where its "api_key" may go, and
+"api_keys" has one for each URL; what `loghook serve` and `loghook login` store is bound in this way. LOGHOOK_API_KEY
+goes where the user sends events; for several URLs it may hold as many keys, separated by commas, in the same order.
+
 A key is looked up again once it is older than 300 s, and at once when a platform refuses it. While nothing
 is found the last key that was found stays (a rotation may have removed the old one a moment ago); a missing
 key is looked for every 5 s. Only a listener's thread does any of this, never a thread that logs.
@@ -31,10 +35,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 
-__all__ = ["KeySource", "key_files", "key_in", "store"]
+__all__ = ["KeySource", "key_files", "key_in", "same_place", "store"]
 
 VARIABLES = ("LOGHOOK_API_KEY", "HYPERDASH_API_KEY")
 NAMES = ("api_key",)
@@ -55,10 +60,17 @@ def key_files(script: Path | None, home: Path) -> tuple[Path, ...]:
     return (*beside, home / "loghook.json")
 
 
-def key_in(data: bytes, names: Sequence[str] = NAMES) -> str | None:
+def same_place(one: str, other: str) -> bool:
+    """Whether two URLs lead to the same server: scheme, host and port; the names of this machine itself are equal."""
+    return _origin(one) == _origin(other)
+
+
+def key_in(data: bytes, names: Sequence[str] = NAMES, url: str = "", *, only_bound: bool = False) -> str | None:
     """The API key in the content of a settings file, under the first of `names`; None when it has other settings only.
 
-    JSON in UTF-8, UTF-16 or UTF-32, with or without a byte order mark. Raises Unusable.
+    With a `url` it is the key for that destination: a key that is bound to others is left alone, and so is, with
+    `only_bound`, one that is bound to none. JSON in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
+    Raises Unusable.
     """
     if not data.strip():
         raise Unusable("it is empty")
@@ -70,8 +82,40 @@ def key_in(data: bytes, names: Sequence[str] = NAMES) -> str | None:
         raise Unusable("it is not valid JSON") from None
     if not isinstance(content, dict):
         raise Unusable("it is not a JSON object")
-    value = next((content[name] for name in names if content.get(name) is not None), None)
+    value = _bound_key(content, url) if url else None
+    if value is None:
+        value = next((content[name] for name in names if content.get(name) is not None), None)
+        if value is not None and url:
+            _check_bound(content.get("api_key_url"), url, only_bound)
     return None if value is None else usable(value)
+
+
+def _bound_key(content: dict[str, object], url: str) -> object:
+    """The key that "api_keys" has for a destination, None if it has none."""
+    keys = content.get("api_keys")
+    if not isinstance(keys, dict):
+        return None
+    return next((key for place, key in keys.items() if same_place(place, url)), None)
+
+
+def _check_bound(places: object, url: str, only_bound: bool) -> None:
+    """Raise Unusable where a key must not be sent to `url`."""
+    bound = [str(place) for place in (places if isinstance(places, list) else [places]) if place]
+    if not (any(same_place(place, url) for place in bound) if bound else not only_bound):
+        where = f"for {', '.join(bound)}" if bound else "bound to no URL"
+        raise Unusable(f"its key is {where}, not for {url}; set LOGHOOK_URL and LOGHOOK_API_KEY, or log in there")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url.strip().rpartition("+")[2] if "+" in url.partition("://")[0] else url.strip())
+    host = (parts.hostname or "").lower()
+    if host in ("localhost", "::1") or host.startswith("127."):
+        host = "localhost"
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    return parts.scheme.lower(), host, port or {"http": 80, "https": 443}.get(parts.scheme.lower())
 
 
 def usable(value: object) -> str:
@@ -88,8 +132,8 @@ def usable(value: object) -> str:
     return key
 
 
-def read_key(path: Path, names: Sequence[str] = NAMES) -> str | None:
-    """The key in a file; None when there is no file or no key in it. Raises Unusable."""
+def read_key(path: Path, names: Sequence[str] = NAMES, url: str = "", *, only_bound: bool = False) -> str | None:
+    """The key in a file (for `url`, see `key_in`); None when there is no file or no key in it. Raises Unusable."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -103,7 +147,7 @@ def read_key(path: Path, names: Sequence[str] = NAMES) -> str | None:
         raise Unusable(f"it cannot be read: {error.strerror or type(error).__name__}") from None
     if len(data) > LARGEST_FILE:
         raise Unusable(f"it is larger than {LARGEST_FILE} bytes")
-    return key_in(data, names)
+    return key_in(data, names, url, only_bound=only_bound)
 
 
 def store(path: Path, **values: object) -> None:
@@ -140,6 +184,9 @@ class KeySource:
     files      JSON files to look into, in order (see `key_files`)
     clock      seconds, monotonic
     warn       takes one sentence; each different one is told once
+    url        the destination that the key is for; "" asks for any key
+    only_bound takes only a key that is bound to that URL: for destinations that somebody else once chose
+    share      (number, of how many): which of several keys in a variable is this destination's
     max_age    seconds after which a key is looked up again
     patience   seconds to wait for the getter
     """
@@ -154,6 +201,9 @@ class KeySource:
         files: Sequence[Path] = (),
         clock: Callable[[], float] = time.monotonic,
         warn: Callable[[str], None] = lambda text: None,
+        url: str = "",
+        only_bound: bool = False,
+        share: tuple[int, int] = (0, 1),
         max_age: float = 300.0,
         patience: float = 5.0,
     ) -> None:
@@ -163,6 +213,9 @@ class KeySource:
         self._names: tuple[str, ...] = NAMES
         self._clock = clock
         self._warn = warn
+        self._url = url
+        self._only_bound = only_bound
+        self._share = share
         self._max_age = max_age
         self._warned: set[str] = set()
         self._key: str | None = None
@@ -231,13 +284,20 @@ class KeySource:
                     return None
         for place in self._places:
             if isinstance(place, Path):
-                key = self._checked(str(place), functools.partial(read_key, place, self._names))
+                look = functools.partial(read_key, place, self._names, self._url, only_bound=self._only_bound)
+                key = self._checked(str(place), look)
             else:
-                value = self._environ.get(place)
+                value = "" if self._only_bound else self._shared(self._environ.get(place, ""))
                 key = self._checked(place, functools.partial(usable, value)) if value else None
             if key is not None:
                 return key, str(place)
         return None
+
+    def _shared(self, value: str) -> str:
+        """This destination's part of a variable that holds a key for each of several destinations, or all of it."""
+        number, of = self._share
+        keys = value.split(",")
+        return keys[number].strip() if of > 1 and len(keys) == of else value
 
     def _checked(self, source: str, read: Callable[[], str | None]) -> str | None:
         try:

@@ -139,8 +139,11 @@ class Run:
             from loghook.credentials import KeySource, key_files
             from loghook.listener import Listener
 
-        for url in self._urls():
-            keys = KeySource(self._getter, files=key_files(main_script(), self.settings.home), warn=self.voice.say)
+        urls = self._urls()
+        files = key_files(main_script(), self.settings.home)
+        for number, url in enumerate(urls):
+            share = (number, len(urls))
+            keys = KeySource(self._getter, files=files, warn=self.voice.say, url=masked(url), share=share)
             listener = Listener(
                 destination(url, keys, self.settings.timeout),
                 log,

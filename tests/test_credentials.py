@@ -493,3 +493,47 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
             seen.add(str(problem))
     thread.join(10)
     assert seen <= {str(digit) * 1000 for digit in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("content", "url", "key"),
+    [
+        ({"api_key": "k"}, "http://a.example", "k"),
+        ({"api_key": "k", "api_key_url": "http://127.0.0.1:7707"}, "http://localhost:7707/", "k"),
+        ({"api_key": "k", "api_key_url": ["http://b", "https://a.example"]}, "https://a.example:443/path", "k"),
+        ({"api_key": "k", "api_key_url": "http://a.example"}, "hyperdash+http://a.example:80", "k"),
+        ({"api_key": "k", "api_key_url": "http://127.0.0.1:7707"}, "http://127.0.0.1:7820", None),
+        ({"api_key": "k", "api_key_url": "https://a.example"}, "http://a.example", None),
+        ({"api_key": "k", "api_key_url": "https://a.example"}, "https://a.example.evil.example", None),
+        ({"api_key": "k", "api_key_url": []}, "http://a.example", "k"),
+        ({"api_key": "k", "api_keys": {"http://a.example": "other"}}, "http://a.example", "other"),
+        ({"api_keys": {"http://a.example": "other"}}, "http://b.example", None),
+    ],
+)
+def test_a_key_goes_only_to_the_destination_that_it_is_bound_to(
+    tmp_path: Path, content: dict[str, object], url: str, key: str | None
+) -> None:
+    """A file's key is withheld from every URL but those that stand beside it."""
+    path = tmp_path / "loghook.json"
+    store(path, **content)
+    assert KeySource(environ={}, files=[path], url=url).get() == key
+
+
+def test_a_destination_that_somebody_else_chose_gets_bound_keys_only(tmp_path: Path) -> None:
+    """With only_bound neither the environment's key nor an unbound one is used, and it is said why."""
+    path = tmp_path / "loghook.json"
+    store(path, api_key="unbound")
+    told: list[str] = []
+    environ = {"LOGHOOK_API_KEY": "mine"}
+    source = KeySource(environ=environ, files=[path], url="http://a.example", only_bound=True, warn=told.append)
+    assert source.get() is None
+    assert "http://a.example" in told[0]
+    store(path, api_key_url="http://a.example")
+    assert KeySource(environ=environ, files=[path], url="http://a.example", only_bound=True).get() == "unbound"
+
+
+def test_a_variable_holds_a_key_for_each_of_several_urls() -> None:
+    """LOGHOOK_API_KEY with as many keys as there are URLs gives each its own; a single key goes to all."""
+    several = {"LOGHOOK_API_KEY": "one, two"}
+    assert [KeySource(environ=several, share=(n, 2)).get() for n in (0, 1)] == ["one", "two"]
+    assert [KeySource(environ={"LOGHOOK_API_KEY": "one"}, share=(n, 2)).get() for n in (0, 1)] == ["one", "one"]

@@ -18,7 +18,7 @@ import click
 from loghook import credentials
 from loghook._version import __version__
 from loghook.cli import console
-from loghook.cli.api import HERE, running
+from loghook.cli.api import HERE, running, unanswered
 from loghook.credentials import KeySource, key_files
 from loghook.transports.address import Address, scheme_of
 from loghook.transports.base import TryLater
@@ -99,7 +99,7 @@ class AccountServer:
         reply = self._http.request(method, f"/api/v1{path}", body=body, headers=headers)
         self._http.close()
         if isinstance(reply, TryLater):
-            raise console.Failed(f"no server answers ({reply.reason})")
+            raise console.Failed(unanswered(reply.reason))
         return reply
 
     def _content(self, reply: Reply) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def keep(home: Path, *, key: str, token: str | None, url: str | None) -> None:
     """Store a key, a token, and a URL if one was named, and say so."""
     path = file_in(home)
     more = {"url": url} if url is not None else {}
-    credentials.store(path, api_key=key, access_token=token, **more)
+    credentials.store(path, api_key=key, api_key_url=where(url, home), access_token=token, **more)
     for name in credentials.VARIABLES:
         if os.environ.get(name):
             console.note(f"{name} is set, and wins over what is stored in {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,21 @@ from loghook.transports.base import TryLater
 from loghook.transports.http import Http
 from loghook.transports.reply import Reply
 
-__all__ = ["HERE", "Server", "find"]
+__all__ = ["HERE", "Server", "Unanswered", "find", "unanswered"]
 
 HERE = "http://127.0.0.1:7707"
 """Where `loghook serve` listens unless told otherwise."""
+
+
+UNTRUSTED = "certificate verify failed: "
+
+
+class Unanswered(Failed):
+    """No server answers at an address; `reason` says which, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(unanswered(reason))
+        self.reason = reason
 
 
 class Server:
@@ -41,7 +51,8 @@ class Server:
         """Return the JSON that the API answers for a path below /api/v1.
 
         Raises:
-            Failed: no server answers there, it refuses the key, or the answer is no JSON; the text says what to do.
+            Unanswered: no server answers there.
+            Failed: it refuses the key, or the answer is no JSON; the text says what to do.
         """
         headers = {"Accept": "application/json"}
         if self._key:
@@ -49,7 +60,7 @@ class Server:
         params = {name: str(value) for name, value in query.items()}
         reply = self._http.request("GET", f"/api/v1{path}", params=params, headers=headers)
         if isinstance(reply, TryLater):
-            raise Failed(f"no loghook server answers ({reply.reason}); start one on this machine with: loghook serve")
+            raise Unanswered(reply.reason)
         if reply.status != 200:
             raise Failed(self._refusal(reply))
         answer = reply.json()
@@ -69,22 +80,38 @@ class Server:
         return f"{self._address.url} answered {reply.status}: {said}"
 
 
-def find(url: str | None, home: Path) -> Server:
-    """Return the server that a command reads from.
+def find(url: str | None, home: Path) -> list[Server]:
+    """Return the servers that a command reads from: the first that answers counts.
 
     Args:
-        url: where it is, or None: the first loghook server in LOGHOOK_URL, or the one on this machine.
+        url: where it is, or None: the loghook servers in LOGHOOK_URL, or the one on this machine.
         home: the folder with the key of the server on this machine.
+
+    Raises:
+        ConfigurationError: a URL is wrong.
     """
     settings = settings_in_force(home)
-    if url is None:
-        named = (part.strip() for part in settings.url.split(","))
-        url = next((part for part in named if part.startswith(("http://", "https://"))), None)
-    # The server on this machine keeps its key in its own folder where the settings have another server's, and in the
-    # settings else; LOGHOOK_API_KEY may belong to another one too.
-    own = (home / "server" / "loghook.json",) if url is None else ()
-    keys = KeySource(environ={} if url is None else os.environ, files=(*own, *key_files(None, home)), warn=note)
-    return Server(url or running(home) or HERE, keys.get(), timeout=settings.timeout)
+    named = settings.url.split(",") if url is None else [url]
+    urls = [part.strip() for part in named if url is not None or part.strip().startswith(("http://", "https://"))]
+    files = key_files(None, home)
+    if urls:
+        sources = [(place, KeySource(files=files, warn=note, url=place)) for place in urls]
+    else:
+        # The server on this machine keeps its key in its own folder where the settings have another server's, and in
+        # the settings else; LOGHOOK_API_KEY may belong to another one too.
+        place = running(home) or HERE
+        own = home / "server" / "loghook.json"
+        sources = [(place, KeySource(environ={}, files=(own, *files), warn=note, url=place))]
+    return [Server(place, keys.get(), timeout=settings.timeout) for place, keys in sources]
+
+
+def unanswered(reason: str) -> str:
+    """Return what a command says where no server answered, and what to do; `reason` begins with the address."""
+    if UNTRUSTED in reason:
+        address, _, words = reason.partition(": ")
+        why = words.partition(UNTRUSTED)[2].partition(" (_ssl")[0]
+        return f"the certificate of {address} is not trusted here ({why}); name its file in REQUESTS_CA_BUNDLE"
+    return f"no loghook server answers ({reason}); start one on this machine with: loghook serve"
 
 
 def running(home: Path) -> str | None:

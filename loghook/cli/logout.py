@@ -35,7 +35,7 @@ def logout(home: Path | None, as_json: bool) -> None:
         except console.Failed as error:
             console.note(f"the session could not be ended: {error}")
     if path.exists():
-        credentials.store(path, api_key=None, access_token=None)
+        credentials.store(path, api_key=None, api_key_url=None, access_token=None)
     if as_json:
         console.print_json({"file": str(path), "session_ended": ended})
     else:

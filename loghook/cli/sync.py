@@ -49,19 +49,29 @@ def sync(patience: float, home: Path | None, as_json: bool) -> None:
         click.echo(f"delivered {done.delivered} events{aside}")
     elif not done.left:
         click.echo("nothing to deliver")
+    for url, reason in done.left.items():
+        console.note(f"events for {url} are left: {reason.removeprefix(f'{_place(url)}: ')}")
     if done.left:
-        raise console.Failed("; ".join(f"events for {url} are left: {reason}" for url, reason in done.left.items()))
+        raise click.exceptions.Exit(1)
+
+
+def _place(url: str) -> str:
+    """A destination's URL as reasons begin with it: without the name of its platform."""
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme.rpartition('+')[2]}{mark}{rest}".rstrip("/")
 
 
 def opener(home: Path) -> Callable[[str, str], Destination]:
     """Return what makes a destination of a spool's URL, with the keys of the environment and the home folder."""
-    from loghook.credentials import KeySource, key_files
+    from loghook.credentials import KeySource, key_files, same_place
     from loghook.run import destination
 
     settings = console.settings_in_force(home)
 
     def open_destination(name: str, url: str) -> Destination:
-        keys = KeySource(files=key_files(None, home), warn=console.note)
+        # A program that is gone chose this destination: only who sends there now, or a key made for it, goes there.
+        foreign = not any(same_place(url, own.strip()) for own in settings.url.split(",") if own.strip())
+        keys = KeySource(files=key_files(None, home), warn=console.note, url=url, only_bound=foreign)
         return destination(url, keys, settings.timeout)
 
     return open_destination

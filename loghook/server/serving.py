@@ -147,6 +147,12 @@ class Server:
         """Return a URL that signs a browser in and leads it to a page: "" for the list of runs, "runs/ID"."""
         return f"{self.outer_url}/sign-in?token={self._link_token}" + (f"&next={page}" if page else "")
 
+    def _places(self) -> list[str]:
+        """The URLs by which clients may know this server: the key in the home folder goes to these and no others."""
+        names = sorted({*self._hosts, socket.gethostname()} - {"", "0.0.0.0", "::", "127.0.0.1", "localhost"})
+        scheme, port = self.url.partition("://")[0], self._port
+        return [self.url, *(f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}" for name in names)]
+
     def _open(self) -> None:
         folder = self._folder()
         settings = self.home / "loghook.json"
@@ -161,7 +167,7 @@ class Server:
         accounts = Accounts(store)
         self._link_token = accounts.link_token
         keys = Keys(store, accounts, _secret(folder))
-        self.key = _key(accounts, keys, settings, folder / "loghook.json")
+        self.key = _key(accounts, keys, settings, folder / "loghook.json", self._places())
         store.writer.run(lambda connection: messages.forget_old(connection, time.time()))
         ingest = Ingest(store)
         local = Local(self.home, ingest, accounts.local)
@@ -350,22 +356,34 @@ def _secret(folder: Path) -> bytes:
         raise ServerError(f"{folder / 'secret'} cannot be used: {error.strerror}") from None
 
 
-def _key(accounts: Accounts, keys: Keys, settings: Path, own: Path) -> str:
+def _key(accounts: Accounts, keys: Keys, settings: Path, own: Path, places: list[str]) -> str:
     """The local account's key: the one in the home folder's settings, or in the server's own file, else a new one.
 
-    A new one goes into the settings, unless another server's key is there: then into the server's own file.
+    A new one goes into the settings, unless another server's key is there: then into the server's own file. With it
+    stands where it may be sent: to this server, wherever it listens this time.
     """
-    known = [_key_in(path) for path in (settings, own)]
-    for key in known:
-        if key and accounts.of_key(key) == accounts.local:
-            return key
-    _, key = keys.create(accounts.local, socket.gethostname())
-    path = own if known[0] else settings
+    known = {path: _key_in(path) for path in (settings, own)}
+    path, key = next(
+        ((path, key) for path, key in known.items() if key and accounts.of_key(key) == accounts.local), (None, "")
+    )
+    if path is None:
+        _, key = keys.create(accounts.local, socket.gethostname())
+        path = own if known[settings] else settings
+    elif not _is_bound(path):
+        return key  # somebody put it there by hand
     try:
-        credentials.store(path, api_key=key)
+        credentials.store(path, api_key=key, api_key_url=places)
     except (OSError, ConfigurationError) as error:
         logger.warning("the key cannot be written to %s (%s); only the sign-in link works", path, error)
     return key
+
+
+def _is_bound(path: Path) -> bool:
+    """Whether a file says, beside its key, where that may be sent."""
+    try:
+        return b'"api_key_url"' in path.read_bytes()
+    except OSError:
+        return False
 
 
 def _key_in(path: Path) -> str | None:

@@ -79,7 +79,7 @@ def test_signup_stores_a_key_that_works(run: Run, server: Server, home: Path) ->
     found = stored(home)
     assert found.pop("api_key") not in ended.stdout
     assert found.pop("access_token")
-    assert found == {"level": "DEBUG", "mine": [1], "url": server.url}
+    assert found == {"level": "DEBUG", "mine": [1], "url": server.url, "api_key_url": server.url}
     assert works(server, stored(home)["api_key"])
 
 
@@ -116,7 +116,7 @@ def test_with_token_takes_a_key(run: Run, server: Server, home: Path) -> None:
     assert "standard input" in refused(run("login", "--with-token", "--url", server.url))
     ended = run("login", "--with-token", "--url", server.url, typed=f"{server.key}\n")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert stored(home) == {"api_key": server.key, "url": server.url}
+    assert stored(home) == {"api_key": server.key, "api_key_url": server.url, "url": server.url}
 
 
 def test_keys(run: Run, server: Server, home: Path) -> None:
@@ -198,7 +198,7 @@ def test_the_settings_name_the_server(run: Run, server: Server, home: Path) -> N
     for number, variable in enumerate(variables):
         ended = run("signup", "--email", f"{number}@example.org", typed=f"{PASSWORD}\n", **variable)
         assert ended.returncode == 0, ended.stderr
-        assert set(stored(home)) == {"api_key", "access_token"}
+        assert set(stored(home)) == {"api_key", "api_key_url", "access_token"}
 
 
 def hyperdash(request: Request) -> Answer:
@@ -224,7 +224,12 @@ def test_a_hyperdash_server(run: Run, home: Path) -> None:
         url = platform.url.replace("http", "hyperdash+http", 1)
         assert "Wrong password" in refused(run("login", "--url", url, "--email", EMAIL, typed="wrong\n"))
         assert run("signup", "--url", url, "--email", EMAIL, typed=f"{PASSWORD}\n").returncode == 0
-        assert stored(home) == {"api_key": "hyperdash-key", "access_token": "hyperdash-token", "url": url}
+        assert stored(home) == {
+            "api_key": "hyperdash-key",
+            "api_key_url": url,
+            "access_token": "hyperdash-token",
+            "url": url,
+        }
         assert run("keys").stdout.splitlines() == ["hyperdash-key", "second"]
         assert "Not found" in refused(run("keys", "create"))
         assert run("logout").returncode == 0

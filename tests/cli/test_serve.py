@@ -47,6 +47,28 @@ def test_a_busy_port_is_told_and_taken_by_nobody(loghook: Command) -> None:
     assert port in line
 
 
+@pytest.mark.parametrize("blocks", [0, 20])
+def test_a_full_disk_is_told_in_one_line(blocks: int) -> None:
+    """Where the disk takes no more, serve ends with one line that names a file in the home folder."""
+    command = f"ulimit -f {blocks}; exec {COMMAND} serve --port 0"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("loghook: ")
+    assert os.environ["LOGHOOK_HOME"] in line
+
+
+def test_the_link_has_the_name_that_other_machines_use(home: Path) -> None:
+    """With --name, a server that other machines reach prints its link with that name."""
+    command = [COMMAND, "serve", "--host", "0.0.0.0", "--port", "0", "--name", "tracker.example.org"]
+    with subprocess.Popen([*command, "--name", "other"], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        link = next(line for line in server.stdout if "/sign-in?token=" in line).split()[-1]
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=20)
+    assert link.startswith("http://tracker.example.org:")
+
+
 def test_a_second_server_on_one_home_refuses(loghook: Command) -> None:
     """While a server uses a home folder, another one on it ends with one line that names the folder."""
     with subprocess.Popen([COMMAND, "serve", "--port", "0"], stdout=subprocess.PIPE, text=True) as server:
@@ -66,7 +88,7 @@ def test_serve_delivers_what_ended_programs_left_for_other_platforms() -> None:
         elsewhere = {**os.environ, "LOGHOOK_URL": platform.url, "LOGHOOK_QUIET": "1"}
         code = "import logging, loghook; loghook.install('left', shutdown_timeout=0); logging.info('for elsewhere')"
         subprocess.run([sys.executable, "-c", code], env=elsewhere, check=True, timeout=30)
-        with_key = {**os.environ, "LOGHOOK_API_KEY": platform.key}
+        with_key = {**os.environ, "LOGHOOK_API_KEY": platform.key, "LOGHOOK_URL": platform.url}
         with subprocess.Popen([COMMAND, "serve", "--port", "0"], stdout=subprocess.PIPE, env=with_key) as server:
             arrived = platform.platform.wait(platform.platform.records, 20)
             server.send_signal(signal.SIGINT)

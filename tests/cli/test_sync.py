@@ -22,10 +22,13 @@ for i in range(5):
     logging.info("record %d", i)
 """
 
-GOES_ON = LEAVES_FIVE + """
+GOES_ON = (
+    LEAVES_FIVE
+    + """
 print("ready", flush=True)
 input()
 """
+)
 
 
 @pytest.fixture
@@ -50,11 +53,11 @@ def test_sync_delivers_what_an_ended_program_left(loghook: Command, platform: Fa
     """`loghook sync` sends the records in order, says how many events went, and finds nothing the second time."""
     leave_five(platform)
     assert messages(platform) == []
-    first = loghook("sync", LOGHOOK_API_KEY=platform.key)
+    first = loghook("sync", LOGHOOK_API_KEY=platform.key, LOGHOOK_URL=platform.url)
     assert first.returncode == 0, first.stderr
     assert first.stdout == "delivered 8 events\n"
     assert messages(platform) == [f"record {i}" for i in range(5)]
-    second = loghook("sync", LOGHOOK_API_KEY=platform.key)
+    second = loghook("sync", LOGHOOK_API_KEY=platform.key, LOGHOOK_URL=platform.url)
     assert (second.returncode, second.stdout) == (0, "nothing to deliver\n")
     assert len(messages(platform)) == 5
 
@@ -62,20 +65,32 @@ def test_sync_delivers_what_an_ended_program_left(loghook: Command, platform: Fa
 def test_sync_as_json_counts(loghook: Command, platform: FakeLoghookServer) -> None:
     """`loghook sync --json` prints what was delivered, refused and left."""
     leave_five(platform)
-    done = json.loads(loghook("sync", "--json", LOGHOOK_API_KEY=platform.key).stdout)
+    done = json.loads(loghook("sync", "--json", LOGHOOK_API_KEY=platform.key, LOGHOOK_URL=platform.url).stdout)
     assert done == {"delivered": 8, "refused": 0, "left": {}}
 
 
 def test_sync_without_a_working_key_fails_in_one_line(loghook: Command, platform: FakeLoghookServer) -> None:
     """When a platform does not take the events they stay, one line says why, and the exit code is 1."""
     leave_five(platform)
-    ended = loghook("sync", "--patience", "0", LOGHOOK_API_KEY="another-key")
+    ended = loghook("sync", "--patience", "0", LOGHOOK_API_KEY="another-key", LOGHOOK_URL=platform.url)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert line.startswith("loghook: ")
     assert platform.url in line
     assert "another-key" not in line
-    assert loghook("sync", LOGHOOK_API_KEY=platform.key).stdout == "delivered 8 events\n"
+    assert loghook("sync", LOGHOOK_API_KEY=platform.key, LOGHOOK_URL=platform.url).stdout == "delivered 8 events\n"
+
+
+def test_sync_tells_each_destination_that_failed_on_a_line(loghook: Command) -> None:
+    """Where several platforms do not take their events, there is a line for each, with its URL once."""
+    urls = ["http://127.0.0.1:9", "http://127.0.0.1:11"]
+    environment = {**os.environ, "LOGHOOK_URL": ",".join(urls), "LOGHOOK_QUIET": "1"}
+    subprocess.run([sys.executable, "-c", LEAVES_FIVE], env=environment, check=True, timeout=30)
+    ended = loghook("sync", "--patience", "0")
+    assert ended.returncode == 1
+    lines = sorted(ended.stderr.splitlines())
+    assert [line.count(url) for line, url in zip(lines, sorted(urls), strict=True)] == [1, 1], lines
+    assert all(line.startswith("loghook: ") for line in lines)
 
 
 def test_sync_leaves_a_running_program_alone(loghook: Command, platform: FakeLoghookServer) -> None:
@@ -85,7 +100,7 @@ def test_sync_leaves_a_running_program_alone(loghook: Command, platform: FakeLog
     with subprocess.Popen([sys.executable, "-c", GOES_ON], env=environment, stdin=pipe, stdout=pipe) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == b"ready\n"
-        ended = loghook("sync", LOGHOOK_API_KEY=platform.key)
+        ended = loghook("sync", LOGHOOK_API_KEY=platform.key, LOGHOOK_URL=platform.url)
         assert (ended.returncode, ended.stdout) == (0, "nothing to deliver\n")
         assert messages(platform) == []
         program.communicate(b"\n")
@@ -95,7 +110,7 @@ def test_sync_shows_a_progress_bar_on_a_terminal(platform: FakeLoghookServer) ->
     """On a terminal a bar shows how much is delivered."""
     leave_five(platform)
     terminal, theirs = pty.openpty()
-    environment = {**os.environ, "LOGHOOK_API_KEY": platform.key, "TERM": "xterm"}
+    environment = {**os.environ, "LOGHOOK_API_KEY": platform.key, "LOGHOOK_URL": platform.url, "TERM": "xterm"}
     ended = subprocess.run([COMMAND, "sync"], env=environment, stderr=theirs, stdout=subprocess.PIPE, timeout=60)
     os.close(theirs)
     shown = os.read(terminal, 65536).decode()

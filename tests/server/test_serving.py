@@ -166,7 +166,11 @@ def test_key_is_kept(home: Path, as_client: Callable[..., Any]) -> None:
         first = server.key
     with Server(home, port=0) as server:
         assert server.key == first
-    assert json.loads(settings.read_text()) == {"level": "DEBUG", "api_key": first}
+    assert json.loads(settings.read_text()) == {
+        "level": "DEBUG",
+        "api_key": first,
+        "api_key_url": [server.url, server.url.replace("127.0.0.1", socket.gethostname())],
+    }
     settings.write_text('{"api_key": "one of some other server"}')
     with Server(home, port=0) as server:
         assert server.key != first
