@@ -30,14 +30,15 @@ PAGE = 50
 def runs(limit: int, url: str | None, home: Path | None, as_json: bool) -> None:
     """List the newest runs: status, age, duration, the last values of the main metrics.
 
-    Reads from a loghook server: the one that --url or LOGHOOK_URL names, or the one that runs on this machine. The key
-    is LOGHOOK_API_KEY or the one in the home folder.
+    Reads from a loghook server: the one that --url or LOGHOOK_URL names (of several the first that answers), or the one
+    that runs on this machine. The key is LOGHOOK_API_KEY or the one in the home folder. The server's pages and API take
+    the ids as they are printed here.
 
     Example: loghook runs -n 5
     """
     from loghook.cli import api
 
-    rows, now = newest(api.find(url, console.home_folder(home)), limit)
+    rows, now = from_first(api.find(url, console.home_folder(home)), limit)
     if as_json:
         console.print_json([{**run, "metrics": {m["name"]: m["last"] for m in run["metrics"]}} for run in rows])
     elif rows:
@@ -47,6 +48,19 @@ def runs(limit: int, url: str | None, home: Path | None, as_json: bool) -> None:
         click.echo("\n".join(lines))
     else:
         click.echo("no runs yet; a script that calls loghook.install() makes one", err=True)
+
+
+def from_first(servers: list[Server], limit: int) -> tuple[list[dict[str, Any]], float]:
+    """Return what `newest` does of the first server that answers; those that do not are named on stderr."""
+    from loghook.cli.api import Unanswered
+
+    *others, last = servers
+    for server in others:
+        try:
+            return newest(server, limit)
+        except Unanswered as error:
+            console.note(f"no answer from {error.reason}; asking the next server")
+    return newest(last, limit)
 
 
 def newest(server: Server, limit: int) -> tuple[list[dict[str, Any]], float]:

@@ -1,4 +1,7 @@
-"""The read API: runs, logs, metrics. Every answer is of the account that asks; what is another's does not exist."""
+"""The read API: runs, logs, metrics. Every answer is of the account that asks; what is another's does not exist.
+
+A run is named by its id, or by the first eight characters of it or more where no other run's begins like that.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,8 @@ MOST_LINES = 5_000
 MOST_RUNS = 1_000
 MOST_PROJECTS = 1_000
 LONGEST_TEXT = 1_000
+SHORTEST_ID = 8
+"""Characters that the beginning of a run's id must have to stand for it; `loghook runs` prints as many."""
 
 
 class API:
@@ -93,7 +98,7 @@ class API:
         """GET /api/v1/runs/{run}: all that is known of a run but its logs and metrics."""
 
         def read(connection: Connection) -> Response:
-            found = views.run_details(connection, account, request.path_params["run"], self._clock())
+            found = views.run_details(connection, account, _id(connection, account, request), self._clock())
             if found is None:
                 raise _no_run()
             return encoded(request, found)
@@ -230,10 +235,21 @@ def _last(metric: metric_series.Totals) -> float | str | None:
 
 
 def _run(connection: Connection, account: int, request: Request) -> int:
-    found = views.run_number(connection, account, request.path_params["run"])
+    found = views.run_number(connection, account, _id(connection, account, request))
     if found is None:
         raise _no_run()
     return found
+
+
+def _id(connection: Connection, account: int, request: Request) -> str:
+    """The id of the run that a path names, by its id or by how that begins."""
+    named: str = request.path_params["run"]
+    if len(named) < SHORTEST_ID or views.run_number(connection, account, named) is not None:
+        return named
+    found = views.run_ids(connection, account, named, 2)
+    if len(found) > 1:
+        raise Problem(404, "the ids of several runs begin like this; give more of it")
+    return found[0] if found else named
 
 
 def _no_run() -> Problem:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +102,43 @@ def test_a_wrong_url_is_named(loghook: Command) -> None:
     ended = loghook("runs", "--url", "nonsense")
     assert ended.returncode == 1
     assert "nonsense" in ended.stderr
+
+
+def test_of_several_servers_the_first_that_answers_counts(loghook: Command, server: Server) -> None:
+    """Where LOGHOOK_URL names several servers, one that does not answer is named, and the next one asked."""
+    train(server, "first")
+    ended = loghook("runs", LOGHOOK_URL=f"http://127.0.0.1:9,{server.url}", LOGHOOK_API_KEY=server.key)
+    assert ended.returncode == 0, ended.stderr
+    assert "first" in ended.stdout
+    (line,) = ended.stderr.splitlines()
+    assert "http://127.0.0.1:9:" in line
+
+
+def test_a_printed_id_leads_to_its_run(loghook: Command, server: Server) -> None:
+    """The id that `loghook runs` prints is one that the server's API takes."""
+    train(server, "first")
+    printed = loghook("runs").stdout.splitlines()[1].split()[0]
+    assert len(printed) == 8
+    request = urllib.request.Request(f"{server.url}/api/v1/runs/{printed}")
+    request.add_header("Authorization", f"Bearer {server.key}")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer)["name"] == "first"
+
+
+def test_a_certificate_that_is_not_trusted_is_told(loghook: Command, home: Path, tmp_path: Path) -> None:
+    """Where a server's certificate is not trusted, one line says so and how to trust it; trusted, it is read from."""
+    key, certificate = tmp_path / "key", tmp_path / "cert"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext"
+    files: list[str | Path] = ["subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    try:
+        subprocess.run([*command.split(), *files], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("needs the openssl command")
+    with Server(home, port=0, certfile=certificate, keyfile=key) as server:
+        ended = loghook("runs")
+        assert ended.returncode == 1
+        (line,) = ended.stderr.splitlines()
+        assert f"the certificate of {server.url} is not trusted" in line
+        assert "REQUESTS_CA_BUNDLE" in line
+        assert "loghook serve" not in line
+        assert loghook("runs", REQUESTS_CA_BUNDLE=str(certificate)).returncode == 0

@@ -67,6 +67,20 @@ def test_run(client: Any) -> None:
     }
 
 
+def test_beginning_of_an_id(server: Server, client: Any, record: Record) -> None:
+    """Eight characters of a run's id or more are as good as all, in each part of the API, if one run only has them."""
+    for run in ("abcdefgh-one", "abcdefgh-two", "abcdefgh"):
+        client.send([record(run, metrics={"m": 1.0})], run=run)
+    for path in ("", "/logs", "/metrics", "/metrics/m", "/series?name=m"):
+        assert client.read(f"/runs/abcdefgh-t{path}")
+        for unknown in ("abcdefg", "abcdefgh-three", "abcdefgh_", "abcdefgi"):
+            assert client.get(f"/runs/{unknown}{path}").status_code == 404
+        several = client.get(f"/runs/abcdefgh-{path}")
+        assert (several.status_code, "several" in several.json()["error"]) == (404, True)
+    assert client.read("/runs/abcdefgh-o")["id"] == "abcdefgh-one"
+    assert client.read("/runs/abcdefgh")["id"] == "abcdefgh"
+
+
 def test_failure(client: Any) -> None:
     """A run that failed says why."""
     now = time.time()

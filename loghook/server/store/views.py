@@ -12,7 +12,7 @@ import orjson
 from loghook.server.status import is_ended, patience, status
 from loghook.server.store import internal
 
-__all__ = ["Cursor", "ending", "projects", "run_details", "run_fields", "run_number", "run_page"]
+__all__ = ["Cursor", "ending", "projects", "run_details", "run_fields", "run_ids", "run_number", "run_page"]
 
 DETAILS = ("description", "host", "pid", "rank", "python", "missing_bytes", "set_aside")
 ENDING = 1000
@@ -43,6 +43,17 @@ def run_number(connection: sqlite3.Connection, account: int, run: str) -> int | 
     """Return the number of an account's run; None when the account has no such run."""
     row = connection.execute("SELECT number FROM runs WHERE account = ? AND id = ?", (account, run)).fetchone()
     return int(row[0]) if row else None
+
+
+def run_ids(connection: sqlite3.Connection, account: int, beginning: str, limit: int) -> list[str]:
+    """Return the ids of an account's runs that begin with a text, at most `limit`."""
+    if not beginning:
+        return []
+    behind = beginning[:-1] + chr(ord(beginning[-1]) + 1)
+    found = connection.execute(
+        "SELECT id FROM runs WHERE account = ? AND id >= ? AND id < ? LIMIT ?", (account, beginning, behind, limit)
+    )
+    return [row[0] for row in found.fetchall()]
 
 
 def run_page(
