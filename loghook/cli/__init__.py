@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-import click
+# Loading takes long enough for a Ctrl-C to fall into it.
+try:
+    import click
 
-import loghook
-from loghook.cli import console
-from loghook.cli.completion import completion
-from loghook.cli.demo import demo
-from loghook.cli.keys import keys
-from loghook.cli.login import login
-from loghook.cli.logout import logout
-from loghook.cli.pipe import pipe
-from loghook.cli.run import run
-from loghook.cli.runs import runs
-from loghook.cli.serve import serve
-from loghook.cli.signup import signup
-from loghook.cli.sync import sync
-from loghook.cli.tensorboard import tensorboard
-from loghook.cli.version import version
+    import loghook
+    from loghook.cli import console
+    from loghook.cli.completion import completion
+    from loghook.cli.demo import demo
+    from loghook.cli.keys import keys
+    from loghook.cli.login import login
+    from loghook.cli.logout import logout
+    from loghook.cli.pipe import pipe
+    from loghook.cli.run import run
+    from loghook.cli.runs import runs
+    from loghook.cli.serve import serve
+    from loghook.cli.signup import signup
+    from loghook.cli.sync import sync
+    from loghook.cli.tensorboard import tensorboard
+    from loghook.cli.version import version
+except KeyboardInterrupt:
+    raise SystemExit(130) from None
 
 __all__ = ["cli", "main"]
 

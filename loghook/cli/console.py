@@ -61,6 +61,7 @@ class Failed(LoghookError):
 
 def run(command: click.Command) -> NoReturn:
     """Run a click command with the process's arguments, and exit with the code that the package head lists."""
+    _open_closed_streams()
     if COMPLETE in os.environ:
         command.main(prog_name="loghook", complete_var=COMPLETE)
     try:
@@ -85,6 +86,16 @@ def run(command: click.Command) -> NoReturn:
     except OSError as error:
         code = complain(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), 1)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Give standard streams that the caller closed an end that takes all and gives nothing, in order of their number.
+
+    Else the next file that is opened, a database even, would stand in their place.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def usage(error: click.UsageError) -> int:

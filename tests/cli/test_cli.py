@@ -94,3 +94,39 @@ def test_a_home_that_is_a_file_is_wrong_usage(loghook: Command, tmp_path: Path) 
     ended = loghook("runs", "--home", str(file))
     assert ended.returncode == 2
     assert os.fspath(file) in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["runs", "version", "sync", "--version"])
+def test_closed_standard_streams_are_no_error(name: str) -> None:
+    """With all standard streams closed a command does its work, and ends with its exit code."""
+    ended = subprocess.run(
+        ["bash", "-c", f"exec {COMMAND} {name} >&- 2>&- <&-"], capture_output=True, timeout=60, check=False
+    )
+    assert ended.returncode == (1 if name == "runs" else 0)
+
+
+def test_a_closed_output_is_no_error() -> None:
+    """`loghook version >&-` ends with 0 and says nothing."""
+    ended = subprocess.run(["bash", "-c", f"{COMMAND} version >&-"], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+INTERRUPTED = """
+import sys, loghook
+module = sys.argv.pop()
+class Stop:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Stop())
+from loghook.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["loghook.cli.console", "loghook.cli.version", "loghook.cli.api"])
+def test_ctrl_c_while_a_command_loads_is_no_traceback(module: str) -> None:
+    """Ctrl-C while the command's modules are loaded ends it with 130, in silence."""
+    command = [sys.executable, "-c", INTERRUPTED, "runs", module]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "")
