@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from loghook.errors import ServerError
 from loghook.server import Server
 from loghook.server.store.schema import VERSION
 
@@ -116,7 +117,7 @@ def test_an_upgrade_that_breaks_off_changes_nothing(home: Path) -> None:
     connection.execute("CREATE TABLE notices (in_the_way)")
     connection.commit()
     before = list(connection.iterdump())
-    with pytest.raises(sqlite3.OperationalError, match="notices"):
+    with pytest.raises(ServerError, match="notices"):
         Server(home, port=0).start()
     assert list(connection.iterdump()) == before
     assert connection.execute("PRAGMA user_version").fetchone() == (1,)
