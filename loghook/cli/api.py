@@ -17,8 +17,6 @@ __all__ = ["HERE", "Server", "Unanswered", "find", "unanswered"]
 
 HERE = "http://127.0.0.1:7707"
 """Where `loghook serve` listens unless told otherwise."""
-
-
 UNTRUSTED = "certificate verify failed: "
 
 
@@ -26,7 +24,8 @@ class Unanswered(Failed):
     """No server answers at an address; `reason` says which, and why."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(unanswered(reason))
+        todo = "" if UNTRUSTED in reason else "; start one on this machine with: loghook serve"
+        super().__init__(unanswered(reason) + todo)
         self.reason = reason
 
 
@@ -106,12 +105,12 @@ def find(url: str | None, home: Path) -> list[Server]:
 
 
 def unanswered(reason: str) -> str:
-    """Return what a command says where no server answered, and what to do; `reason` begins with the address."""
+    """Return what a command says where no server answered; `reason` begins with the address."""
     if UNTRUSTED in reason:
         address, _, words = reason.partition(": ")
         why = words.partition(UNTRUSTED)[2].partition(" (_ssl")[0]
         return f"the certificate of {address} is not trusted here ({why}); name its file in REQUESTS_CA_BUNDLE"
-    return f"no loghook server answers ({reason}); start one on this machine with: loghook serve"
+    return f"no server answers ({reason})"
 
 
 def running(home: Path) -> str | None:
