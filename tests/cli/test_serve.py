@@ -58,10 +58,12 @@ def test_a_full_disk_is_told_in_one_line(blocks: int) -> None:
     assert os.environ["LOGHOOK_HOME"] in line
 
 
-def test_the_link_has_the_name_that_other_machines_use(home: Path) -> None:
+def test_the_link_has_the_name_that_other_machines_use() -> None:
     """With --name, a server that other machines reach prints its link with that name."""
-    command = [COMMAND, "serve", "--host", "0.0.0.0", "--port", "0", "--name", "tracker.example.org"]
-    with subprocess.Popen([*command, "--name", "other"], stdout=subprocess.PIPE, text=True) as server:
+    names = ("--name", "tracker.example.org", "--name", "other")
+    with subprocess.Popen(
+        [COMMAND, "serve", "--host", "0.0.0.0", "--port", "0", *names], stdout=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdout is not None
         link = next(line for line in server.stdout if "/sign-in?token=" in line).split()[-1]
         server.send_signal(signal.SIGINT)
