@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -114,3 +115,27 @@ def test_no_op_records_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert loghook.stats()["accepted"] == 0
     loghook.uninstall()
     assert not home.exists() or not os.listdir(home)
+
+
+@pytest.mark.parametrize(
+    ("level", "sent"),
+    [
+        ("WARNING", ["warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ('"warning"', ["warning", "error"]),
+        ("30", ["warning", "error"]),
+        ("ERROR", ["error"]),
+        ("DEBUG", ["debug", "info", "warning", "error"]),
+        ("", ["info", "warning", "error"]),
+    ],
+)
+def test_the_polyaxonfiles_level_governs_what_is_sent(
+    home: Path, monkeypatch: pytest.MonkeyPatch, level: str, sent: list[str]
+) -> None:
+    """Records below POLYAXON_LOG_LEVEL, in any of its spellings, are left out, and those at it or above are sent."""
+    monkeypatch.setenv("POLYAXON_LOG_LEVEL", level)
+    loghook.install("run")
+    log = logging.getLogger("test_helper")
+    for name in ("debug", "info", "warning", "error"):
+        getattr(log, name)(name)
+    assert [event["message"] for event in events(home) if event.get("logger") == "test_helper"] == sent

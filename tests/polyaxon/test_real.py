@@ -157,7 +157,7 @@ def test_its_own_page_shows_the_run(haupt: Haupt, tmp_path: Path, artifacts: Pat
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: run `pip install '.[test]'`")
     from ..browser.conftest import CHROMIUM_ARGUMENTS, chromium_path
 
-    Training(tmp_path, haupt).ended()
+    Training(tmp_path, haupt, pause=0.006).ended()  # its charts show about a point a second
     address = f"{haupt.url}/ui/default/demo/runs/{RUN}"
     with sync_api.sync_playwright() as playwright:
         path = chromium_path(playwright)

@@ -212,6 +212,16 @@ def test_odd_numbers_and_steps_are_kept(server: FakePolyaxon2) -> None:
     assert server.artifacts[RUN]["loss"]["summary"]["metric"]["max"] == 2.0
 
 
+def test_points_that_the_platform_lost_are_told_of(server: FakePolyaxon2) -> None:
+    """A file that is shorter than its marker says is gone on with, and the run says so."""
+    body = lines(STARTED, *points("loss", 1, 2, 3))
+    transport(server).send(batch(body, urgent=True))
+    server.files[RUN]["events/metric/loss.plx"] = b"step|timestamp|metric\n"
+    transport(server).send(batch(lines(*points("loss", 4, first=3)), len(body), urgent=True))
+    assert server.points(RUN, "loss") == [("3", 4.0)]
+    assert server.runs[RUN]["meta_info"]["loghook-trouble"] == "loss.plx lacks 3 points that it had"
+
+
 def test_a_hidden_error_is_tried_again(server: FakePolyaxon2) -> None:
     """A 405 that stands for a 500 is trouble that passes, not a refusal."""
     body = lines(STARTED)

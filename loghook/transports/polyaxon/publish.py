@@ -200,6 +200,11 @@ class Publisher:
                 if isinstance(found, TryLater | Refused):
                     return found
                 series.fetch(found)
+                if series.missing:
+                    words = f"{series.file}.plx lacks {series.missing} points that it had"
+                    trouble = self._run.change(meta_info={"loghook-trouble": words})
+                    if trouble is not None:
+                        return trouble
         if all(series.announced for series in held):
             return None
         trouble = self._run.change(meta_info={marker_name(self.writer.name): self.writer.announcement()})
