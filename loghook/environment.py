@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from loghook.job import default_url, is_no_op, is_offline
@@ -61,6 +63,10 @@ def get_log_level(environ: Mapping[str, str] | None = None) -> int:
     return logging.INFO
 
 
+_LOCAL_RANK = re.compile(r"--local[-_]rank[=\0]\d+")
+"""What torch.distributed.launch adds to each process's command line."""
+
+
 def rank(environ: Mapping[str, str]) -> int | None:
     """Return this process's rank in its launch (torchrun, SLURM, Open MPI, PMI), None outside of one."""
     for name in _RANKS:
@@ -70,34 +76,31 @@ def rank(environ: Mapping[str, str]) -> int | None:
     return None
 
 
-def launch_id(environ: Mapping[str, str]) -> str | None:
+def launch_id(environ: Mapping[str, str], arguments: Sequence[str] | None = None) -> str | None:
     """Return an id that all processes of one launch share and no other launch has, None outside of one.
 
-    torchrun names its launch by TORCHELASTIC_RUN_ID, or, when that is left at "none", by the agent process that
-    started the ranks (one node) or by its master's address (several). SLURM and MPI number their jobs and steps.
+    A launcher that names its launch is believed: torchrun by --rdzv-id, SLURM by job and step, MPI by its job; what
+    runs one after another in such a launch is told apart by its command line (`arguments`, sys.argv if None). Where
+    nothing is named, an address least of all, the processes of one parent belong together: on several machines that
+    is a run for each, unless LOGHOOK_RUN_ID or the launcher names one for all.
     """
-    if rank(environ) is None:
+    if rank(environ) is None or environ.get("WORLD_SIZE", "2") == "1":
         return None
-    parts: list[str] = []
-    if environ.get("TORCHELASTIC_RUN_ID") or "MASTER_ADDR" in environ:
-        name = environ.get("TORCHELASTIC_RUN_ID", "none")
-        one_node = environ.get("LOCAL_WORLD_SIZE") == environ.get("WORLD_SIZE")
-        parent = f"{os.getppid()} {_started(os.getppid())}" if name == "none" and one_node else ""
-        address = f"{environ.get('MASTER_ADDR')}:{environ.get('MASTER_PORT')}"
-        parts = ["torch", name, address, environ.get("TORCHELASTIC_RESTART_COUNT", ""), parent]
-    elif environ.get("SLURM_JOB_ID"):
-        parts = [
-            "slurm",
-            environ["SLURM_JOB_ID"],
-            environ.get("SLURM_STEP_ID", ""),
-            environ.get("SLURM_RESTART_COUNT", ""),
-        ]
+    name = environ.get("TORCHELASTIC_RUN_ID", "none")
+    job = environ.get("OMPI_MCA_ess_base_jobid") or environ.get("PMIX_NAMESPACE") or environ.get("PMI_JOBID")
+    if name not in ("", "none"):
+        parts = ["torch", name, environ.get("MASTER_ADDR", ""), environ.get("TORCHELASTIC_RESTART_COUNT", "")]
+    elif environ.get("SLURM_JOB_ID") and environ.get("SLURM_STEP_ID"):
+        parts = ["slurm", environ["SLURM_JOB_ID"], environ["SLURM_STEP_ID"], environ.get("SLURM_RESTART_COUNT", "")]
+    elif job:
+        parts = ["mpi", job]
     else:
-        job = environ.get("OMPI_MCA_ess_base_jobid") or environ.get("PMIX_NAMESPACE") or environ.get("PMI_JOBID")
-        parts = ["mpi", job or f"{os.getppid()} {_started(os.getppid())}"]
+        parts = ["parent", os.uname().nodename, str(os.getppid()), _started(os.getppid())]
+        parts.append(environ.get("TORCHELASTIC_RESTART_COUNT", ""))
     import hashlib
 
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    command = _LOCAL_RANK.sub("", "\0".join(sys.argv if arguments is None else arguments))
+    return hashlib.sha256("\0".join([*parts, command]).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _started(pid: int) -> str:

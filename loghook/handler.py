@@ -38,6 +38,8 @@ class LogHookHandler(logging.Handler):
         run = session.open_run({"name": name, **settings}, api_key_getter=api_key_getter)
         super().__init__()  # which lets logging call us at its shutdown, so only now
         self.run: Run = run
+        self.was_closed = False
+        """Whether somebody closed this handler while the program goes on, as a new logging configuration does."""
         self._event: Callable[[logging.LogRecord], bytes] = run.formatter.event
         self.spool = run.spool
         self.setLevel(run.settings.level)
@@ -108,5 +110,8 @@ class LogHookHandler(logging.Handler):
         if session.is_finished(self.run):
             self.run.drain()
         else:
+            self.was_closed = True
+            if self.run.keeper:
+                self.run.keeper.wake.ring()
             self.flush()
         super().close()

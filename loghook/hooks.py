@@ -112,6 +112,7 @@ class Hooks:
         if self._active and not hasattr(sys, "ps1"):  # at a prompt an exception ends nothing
             if issubclass(kind, KeyboardInterrupt):
                 self._interrupted = "KeyboardInterrupt"
+                self._exception = ""  # it ended the program; what a thread met before did not
             self._record(kind, value, trace, "uncaught")
         self._before["excepthook"](kind, value, trace)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -40,6 +41,41 @@ class _LastResort(logging.Handler):
         return False
 
 
+class _AsBefore(logging.Filter):
+    """Keeps from the handlers that were there what the logger's level kept from them before we lowered it."""
+
+    def __init__(self, target: logging.Logger) -> None:
+        super().__init__()
+        self._target = target
+        self.level = target.getEffectiveLevel()
+        self.handlers: list[logging.Handler] = []
+
+    def attach(self) -> None:
+        """Put the filter on all handlers that the logger's records reach now."""
+        logger: logging.Logger | None = self._target
+        while logger is not None:
+            self.handlers += logger.handlers
+            logger = logger.parent if logger.propagate else None
+        for handler in self.handlers:
+            handler.addFilter(self)
+
+    def detach(self) -> None:
+        """Take the filter away again."""
+        for handler in self.handlers:
+            handler.removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a record pass if the level of before, or a level of its own logger's, would have."""
+        if record.levelno >= self.level:
+            return True
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None and logger is not self._target:
+            if logger.level:
+                return True
+            logger = logger.parent
+        return logger is None
+
+
 @dataclass
 class _Installation:
     handler: LogHookHandler
@@ -47,14 +83,23 @@ class _Installation:
     level: int
     level_set: int
     last_resort: logging.Handler | None
+    as_before: _AsBefore
 
     def keep(self) -> None:
         """Put the handler back after a foreign dictConfig, fileConfig or basicConfig(force=True) took it away."""
-        if self.handler not in self.logger.handlers:
+        if not self.handler.was_closed and self.handler in self.logger.handlers:
+            return
+        with getattr(logging, "_lock", contextlib.nullcontext()):  # a configuration holds it until it is done
+            self.handler.was_closed = False
+            if self.handler in self.logger.handlers:
+                return
             if self.last_resort:
                 self.logger.addHandler(self.last_resort)
             self.logger.addHandler(self.handler)
-            self.handler.run.voice.say("the logging configuration was replaced; loghook's handler is back in its place")
+        self.handler.run.voice.say(
+            "the logging configuration was replaced; loghook's handler is back in its place, "
+            "but has missed what was logged in between"
+        )
 
 
 _installed: list[_Installation] = []
@@ -77,7 +122,8 @@ def install(
     Raises ConfigurationError for an unknown setting or a wrong value among the arguments, and for nothing else.
 
     The logger's level becomes the one that `level` or the environment asks for; without either it is only lowered to
-    INFO if it was higher. Call it after `logging.basicConfig`, which does nothing once the root logger has a handler.
+    INFO if it was higher. Handlers that are there already go on getting what they got before. Call it after
+    `logging.basicConfig`, which does nothing once the root logger has a handler.
     """
     with _installing[0]:
         return _install(name, logger, params, api_key_getter, settings)
@@ -101,14 +147,16 @@ def _install(
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     handler = LogHookHandler(run.name)
     last_resort = None if target.hasHandlers() else _LastResort(handler)
-    level = target.level
+    level, as_before = target.level, _AsBefore(target)
     if (
         settings.get("level") is not None
         or any(os.environ.get(variable) for variable in _LEVELS)
         or target.getEffectiveLevel() > run.settings.level
     ):
         target.setLevel(run.settings.level)
-    installation = _Installation(handler, target, level, target.level, last_resort)
+    if target.getEffectiveLevel() < as_before.level:
+        as_before.attach()
+    installation = _Installation(handler, target, level, target.level, last_resort, as_before)
     if last_resort:
         target.addHandler(last_resort)
     target.addHandler(handler)
@@ -131,6 +179,7 @@ def _undo(installation: _Installation) -> None:
     installation.logger.removeHandler(installation.handler)
     if installation.last_resort:
         installation.logger.removeHandler(installation.last_resort)
+    installation.as_before.detach()
     if installation.logger.level == installation.level_set:  # else it is somebody else's by now
         installation.logger.setLevel(installation.level)
     session.close(run)

@@ -228,7 +228,7 @@ class Run:
     def metric(self, name: str, value: object, step: int | None = None) -> None:
         """Record one value of a metric; `step` may be left out, repeated, or out of order."""
         event: dict[str, Any] = {"time": time.time(), "level": "INFO", "logger": "loghook", "message": ""}
-        found = numbers({name: value})
+        found = numbers({name if isinstance(name, str) else str(name): value})
         event.update({"metrics": found.values} if found.values else {"extra": {"metrics": found.rest}})
         self.formatter.note_odd(found.rest)
         if step is not None:
@@ -276,15 +276,17 @@ class Run:
         if isinstance(self.spool, Nowhere):
             return {"run": self.id, "writer": "", "accepted": 0, "dropped": {}, "destinations": {}}
         log = self.spool.log
+        known = {name: log.acks.get(name) for name in self.destinations}
+        end = log.end()  # everything is counted up to here, however much comes meanwhile
         dropped = log.drops.counts()
         counters: dict[str, Any] = {"run": self.id, "writer": log.writer, "accepted": 0, "dropped": dropped}
         counters["destinations"] = {}
         errors = {listener.destination.id: listener.error for listener in self.listeners}
         for name, url in self.destinations.items():
-            known = log.acks.get(name)
-            row = {"delivered": known.events, "pending": log.count_from(known.offset), "refused": known.refused}
+            offset, delivered, refused = known[name]
+            row = {"delivered": delivered, "pending": log.count_from(offset, end), "refused": refused}
             counters["destinations"][url] = {**row, "error": errors.get(name, "")}
-        counters["accepted"] = log.accepted + sum(dropped.values())
+        counters["accepted"] = log.accepted_below(end) + sum(dropped.values())
         return counters
 
     def close(self, timeout: float | None = None) -> None:
@@ -318,6 +320,10 @@ class Run:
             self._keeper_failed(error)
 
     def _say_what_stays(self, log: Log) -> None:
+        dropped = log.drops.counts()
+        if dropped:
+            reasons = ", ".join(f"{count} for {reason}" for reason, count in dropped.items())
+            self.voice.say(f"{sum(dropped.values())} records were dropped ({reasons}); the run says so too")
         for name, url in self.destinations.items():
             try:
                 count = log.count_from(log.acks.get(name).offset)

@@ -47,6 +47,7 @@ def _open_run(
     wanted = str(arguments.get("name") or "")
     for name, (run, _) in _runs.items():
         if not wanted or wanted in (name, run.name):
+            _say_what_is_ignored(run, arguments)
             return run
     environ = {key: value for key, value in os.environ.items() if key not in _EXPORTED or not _runs}
     job = job_of(environ)
@@ -64,6 +65,17 @@ def _open_run(
     return run
 
 
+def _say_what_is_ignored(run: Run, arguments: Mapping[str, Any]) -> None:
+    """Say which settings differ from those of a run that goes on with its own."""
+    other = [
+        name
+        for name, value in arguments.items()
+        if value is not None and name != "name" and str(getattr(run.settings, name, value)) != str(value)
+    ]
+    if other:
+        run.voice.say(f"the run {run.name!r} goes on with its own settings; {', '.join(sorted(other))} changes nothing")
+
+
 def new_run(
     arguments: Mapping[str, Any],
     environ: dict[str, str],
@@ -76,6 +88,10 @@ def new_run(
 
     `environ` is told the run's id. Raises ConfigurationError for mistakes in `arguments`.
     """
+    if params is not None and not isinstance(params, Mapping):
+        raise ConfigurationError(f"params={params!r}: params are a mapping of names to values")
+    if api_key_getter is not None and not callable(api_key_getter):
+        raise ConfigurationError("api_key_getter: it is a function without arguments that returns the key")
     mistakes: list[str] = []
     settings = resolve(arguments, environ, script=main_script(), warn=mistakes.append, checks={"url": _check_urls})
     if not settings.url:

@@ -334,3 +334,23 @@ def test_a_foreign_configuration_waits_for_nothing(home: Path) -> None:
     assert time.monotonic() - started < 2
     loghook.uninstall()
     silent.close()
+
+
+def test_handlers_that_were_there_get_what_they_got_before(script: Callable[..., Script], home: Path) -> None:
+    """`install` lowers the root logger to INFO, but a terminal handler set up for warnings goes on printing those."""
+    made = script(
+        """
+import logging
+import loghook
+logging.basicConfig(level=logging.WARNING, format="%(name)s %(message)s")
+logging.getLogger("own").setLevel(logging.INFO)
+loghook.install("quiet")
+logging.getLogger("other").info("hidden")
+logging.getLogger("own").info("shown")
+logging.getLogger("other").warning("warned")
+loghook.uninstall()
+""",
+        install=False,
+    )
+    assert made.run().others == "own shown\nother warned\n"
+    assert messages(home, None) == ["hidden", "shown", "warned"]

@@ -64,12 +64,18 @@ class Contents:
         offset, count = self._counted
         return count + self.count_from(offset)
 
-    def count_from(self, offset: int) -> int:
-        """Return how many events lie at `offset` and after it."""
+    def count_from(self, offset: int, end: int | None = None) -> int:
+        """Return how many events lie at `offset` and after it, up to `end` where one is given."""
         count = 0
-        while data := self.read(offset, _BLOCK):
-            offset, count = offset + len(data), count + data.count(b"\n")
+        while (end is None or offset < end) and (data := self.read(offset, _BLOCK)):
+            count += data.count(b"\n", 0, len(data) if end is None else end - offset)
+            offset += len(data)
         return count
+
+    def count_below(self, end: int) -> int:
+        """Return how many events lie in front of `end`."""
+        offset, count = self._counted
+        return count + self.count_from(offset, end) if offset <= end else count - self.count_from(end, offset)
 
     def keep_count(self) -> None:
         """Count what is new, while it is there (one thread only)."""

@@ -223,9 +223,13 @@ class Log:
         """How many events lie in memory alone, and go with the process."""
         return sum(segment.data.count(b"\n") for segment in self._backlog if not segment.stored)
 
-    def count_from(self, offset: int) -> int:
-        """Return how many events lie at `offset` and after it."""
-        return self._contents.count_from(offset)
+    def accepted_below(self, end: int) -> int:
+        """How many events this log has taken in front of the offset `end`."""
+        return self._contents.count_below(end)
+
+    def count_from(self, offset: int, end: int | None = None) -> int:
+        """Return how many events lie at `offset` and after it, up to `end` where one is given."""
+        return self._contents.count_from(offset, end)
 
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Return whole lines from `offset` on; b"" for nothing (yet). Raises as `Contents.read`."""
