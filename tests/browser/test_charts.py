@@ -89,12 +89,13 @@ def test_zooming_in_brings_detail(server: Any, open_page: Any, expect: Any, unti
     drawn(until, page, "#large-plot")
     zoom(page, "#large-plot", 0.5, 0.52)
     expect(page.locator("#large-shown")).to_contain_text("zoomed in")
-    until(page,
+    until(
+        page,
         """(() => {
           const [from, to] = document.querySelector("#large-plot")._fullLayout.xaxis.range;
           const steps = document.querySelector("#large-plot").data[0].x.filter((x) => x >= from && x <= to);
           return steps.length === Math.floor(to) - Math.ceil(from) + 1;
-        })()"""
+        })()""",
     )
     page.get_by_role("button", name="Whole range").click()
     expect(page.locator("#large-shown")).to_contain_text("of 20,000 points; every peak is kept")
@@ -194,3 +195,29 @@ def test_arrow_keys_go_from_metric_to_metric(server: Any, open_page: Any, expect
     page.keyboard.press("Escape")
     expect(page.locator("#large")).to_be_hidden()
     expect(page).not_to_have_url(re.compile("chart="))
+
+
+def test_a_metric_without_a_name_is_drawn(server: Any, open_page: Any, expect: Any, until: Any) -> None:
+    """A metric whose name is empty has its points in a chart, and words in place of the name."""
+    server.begin("nameless", "nameless")
+    server.metric("nameless", "", [1.0, 2.0, 3.0])
+    page = open_page(server, "runs/nameless")
+    drawn(until, page)
+    assert points(page) == 3
+    expect(page.locator(".card .name")).to_have_text("(no name)")
+    page.locator(".cardhead").click()
+    expect(page.locator("#large-name")).to_have_text("(no name)")
+    drawn(until, page, "#large-plot")
+
+
+def test_values_beyond_measure_leave_the_others_their_scale(
+    server: Any, open_page: Any, expect: Any, until: Any
+) -> None:
+    """Values that no axis can span are marked at the edge, as infinities are, and the others are drawn."""
+    server.begin("vast", "vast")
+    server.metric("vast", "loss", [1.0, 2.0, 1.7e308, -1.7e308, 3.0])
+    page = open_page(server, "runs/vast")
+    drawn(until, page)
+    low, high = page.evaluate(f"{FULL.format(CARD)}.yaxis.range")
+    assert -1 < low < 1 < 3 < high < 5
+    assert page.evaluate(f"document.querySelector('{CARD}').data[1].marker.symbol") == ["triangle-up", "triangle-down"]

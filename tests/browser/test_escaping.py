@@ -11,15 +11,30 @@ EVIL = '<img src=x onerror="alert(1)"><script>alert(2)</script>&amp;\'"><b>'
 def test_markup_shows_literally_everywhere(server: Any, open_page: Any, expect: Any, until: Any) -> None:
     """Markup in every field that a client can fill is text on the list and on the run."""
     begin = server.begin(
-        "evil", f"evil {EVIL}", host=EVIL, argv=[EVIL], python=EVIL, params={EVIL: EVIL, "deep": {EVIL: [EVIL]}},
+        "evil",
+        f"evil {EVIL}",
+        host=EVIL,
+        argv=[EVIL],
+        python=EVIL,
+        params={EVIL: EVIL, "deep": {EVIL: [EVIL]}},
         git={"commit": EVIL, "branch": EVIL, "dirty": True},
     )
     name = f"m/{EVIL}"
     server.metric("evil", name, [1.0, "NaN", 2.0], begin=begin)
     server.metric("evil", "m/other", [1.0, 2.0], begin=begin)
     server.log(
-        "evil", EVIL, level="ERROR", logger=EVIL, exception=f"Traceback\nValueError: {EVIL}", extra={EVIL: EVIL},
-        metrics={name: 3.0}, stream=EVIL, thread=EVIL, file=EVIL, step=3, stack=EVIL,
+        "evil",
+        EVIL,
+        level="ERROR",
+        logger=EVIL,
+        exception=f"Traceback\nValueError: {EVIL}",
+        extra={EVIL: EVIL},
+        metrics={name: 3.0},
+        stream=EVIL,
+        thread=EVIL,
+        file=EVIL,
+        step=3,
+        stack=EVIL,
     )
     server.post("evil", {"time": time.time(), "event": "dropped", "dropped": {EVIL: 3}, "since": begin, "until": begin})
     ended = {"time": time.time(), "event": "run_ended", "status": "failure", "exception": f"ValueError: {EVIL}"}
@@ -66,3 +81,13 @@ def test_no_page_breaks_its_content_policy(server: Any, open_page: Any, expect: 
     with page.expect_download() as download:
         page.get_by_role("button", name="Save").click()
     assert download.value.suggested_filename == "loss.svg"
+
+
+def test_a_name_cannot_turn_the_text_around_it(server: Any, open_page: Any, expect: Any) -> None:
+    """Characters that turn the direction of writing are left out of a run's name, in the list, the head and the tab."""
+    server.begin("turned", "a\u202eb\u2066c")
+    page = open_page(server, "?q=turned")
+    expect(page.locator(".runname")).to_have_text("abc")
+    page.locator(".runname").click()
+    expect(page.locator("#name")).to_have_text("abc")
+    expect(page).to_have_title("Running: abc - loghook")

@@ -13,12 +13,13 @@ export class Failure extends Error {
   }
 }
 
-// The JSON at an API path. `query` maps names to a value or a list of values; empty ones are left out.
+// The JSON at an API path. `query` maps names to a value, left out where it is empty, or to a list of values.
 export async function get(path, query = {}) {
   const url = new URL("api/v1/" + path, ROOT);
   for (const [name, value] of Object.entries(query)) {
-    for (const one of Array.isArray(value) ? value : [value]) {
-      if (one !== "" && one !== null && one !== undefined) url.searchParams.append(name, one);
+    const several = Array.isArray(value);
+    for (const one of several ? value : [value]) {
+      if (several || (one !== "" && one !== null && one !== undefined)) url.searchParams.append(name, one);
     }
   }
   const response = await fetch(url, {

@@ -21,11 +21,11 @@ export class Card {
     this.element = h(
       "article",
       { class: "card" },
-      h("button", { type: "button", class: "cardhead", title: name, onclick: () => open(name) },
+      h("button", { type: "button", class: "cardhead", title: format.called(name), onclick: () => open(name) },
         this.label, this.thin, this.value),
       this.body,
     );
-    this.element.setAttribute("aria-label", name);
+    this.element.setAttribute("aria-label", format.called(name));
     this.element.dataset.metric = name;
     this.element.card = this;
     this.body.addEventListener("click", () => narrow.matches && open(name));
@@ -34,7 +34,7 @@ export class Card {
   // How it stands in the grid: under the head of a group its prefix need not be said again.
   place(group, colour) {
     this.colour = colour;
-    say(this.label, group ? this.name.slice(group.length + 1) || this.name : this.name);
+    say(this.label, format.called((group && this.name.slice(group.length + 1)) || this.name));
   }
 
   // What the table of metrics says: the last value, and how many points there are.

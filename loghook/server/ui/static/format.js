@@ -15,6 +15,9 @@ export function number(value, digits = 4) {
     : String(Number(value.toPrecision(digits)));
 }
 
+// A name as it is shown: without what turns the text around it, and with a word where there is none.
+export const called = (name) => name.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "") || "(no name)";
+
 export function count(n, one, many = one + "s") {
   return `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 }

@@ -10,7 +10,7 @@ const MAIN = [/(^|[/_.-])loss$/i, /(^|[/_.-])acc(uracy)?$/i, /loss/i, /acc/i, /f
 
 export class Head {
   show(run, now) {
-    const name = run.name || run.id;
+    const name = format.called(run.name || run.id);
     say(byId("name"), name);
     showStatus(byId("status"), run.status);
     title(name, run.status);
@@ -44,7 +44,7 @@ export class Head {
     };
     const best = table.map((metric, i) => [rank(metric), i, metric]).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
     const tiles = best.slice(0, TILES).map(([, , { name, last }]) =>
-      h("div", { class: "tile" }, h("span", { class: "name" }, name), h("b", {}, format.number(last))),
+      h("div", { class: "tile" }, h("span", { class: "name" }, format.called(name)), h("b", {}, format.number(last))),
     );
     byId("tiles").replaceChildren(...tiles);
   }

@@ -35,7 +35,7 @@ export class Large {
     this.points = null;
     this.known = null;
     this.fresh = (this.fresh || 0) + 1;
-    say(byId("large-name"), name);
+    say(byId("large-name"), format.called(name));
     byId("large-shown").textContent = "Loading\u2026";
     if (!this.dialog.open) this.dialog.showModal();
     this.moved(name);

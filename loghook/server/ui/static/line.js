@@ -68,7 +68,7 @@ function colour(piece, kind, property, value) {
 function chips(row) {
   const all = Object.entries(row.metrics);
   const shown = all.slice(0, CHIPS).map(([name, value]) =>
-    h("span", { class: "chip" }, h("span", { class: "name" }, name), " ", h("b", {}, format.number(value))),
+    h("span", { class: "chip" }, h("span", { class: "name" }, format.called(name)), " ", h("b", {}, format.number(value))),
   );
   if (all.length > CHIPS) shown.push(h("span", { class: "chip" }, `+${all.length - CHIPS}`));
   if (row.step !== undefined && row.step !== null) shown.unshift(h("span", { class: "chip" }, `step ${format.number(row.step)}`));

@@ -30,7 +30,7 @@ export class Row {
     this.run = run;
     this.skew = now - Date.now() / 1000;
     showStatus(this.status, run.status);
-    say(this.name, run.name || run.id);
+    say(this.name, format.called(run.name || run.id));
     say(this.project, [run.project, run.group && `group ${run.group}`].filter(Boolean).join(" \u00b7 "));
     this.project.title = this.project.textContent;
     this.project.hidden = !this.project.textContent;
@@ -66,5 +66,5 @@ function tile(name) {
   const value = h("b", {});
   const line = svg("polyline", { points: "" });
   const drawing = svg("svg", { viewBox: "0 -1 100 26", preserveAspectRatio: "none", class: "spark", "aria-hidden": "true" }, line);
-  return { value, line, element: h("div", { class: "tile", title: name }, h("span", { class: "name" }, name), value, drawing) };
+  return { value, line, element: h("div", { class: "tile", title: name }, h("span", { class: "name" }, format.called(name)), value, drawing) };
 }

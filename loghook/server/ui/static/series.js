@@ -5,10 +5,12 @@ import { clock, number } from "./format.js";
 // Units of relative time in seconds.
 export const UNITS = { s: 1, min: 60, h: 3600, d: 86400 };
 const ODD = { NaN: "nan", Infinity: "up", "-Infinity": "down" };
+// Beyond it the span of an axis is no number any more.
+const LARGEST = 1e300;
 
 // {x, y, label, odd: [{x, kind, label}], unit}: x by `mode` (step, relative, wall), in ascending order; y is null, a gap,
-// where the value is no number, and `odd` holds those points. Relative time is in `unit`, as given or as fits best, wall
-// time in milliseconds.
+// where the value is no number or beyond measure, and `odd` holds those points. Relative time is in `unit`, as given or
+// as fits best, wall time in milliseconds.
 export function shape(points, mode, start, given = "") {
   const [unit, seconds] = mode === "relative" ? unitFor(points, start, given) : ["", 1];
   const place = {
@@ -21,11 +23,11 @@ export function shape(points, mode, start, given = "") {
   const out = { x: [], y: [], label: [], odd: [], unit };
   for (const { x, point } of placed) {
     const value = point[2];
-    const fine = typeof value === "number" && Number.isFinite(value);
+    const fine = typeof value === "number" && Math.abs(value) <= LARGEST;
     out.x.push(x);
     out.y.push(fine ? value : null);
     out.label.push(label(point));
-    if (!fine) out.odd.push({ x, kind: ODD[value] || "nan", label: `${label(point)}: ${number(value)}` });
+    if (!fine) out.odd.push({ x, kind: ODD[value] || (value > 0 ? "up" : value < 0 ? "down" : "nan"), label: `${label(point)}: ${number(value)}` });
   }
   return out;
 }
