@@ -266,7 +266,7 @@ def is_concern(spool: WriterSpool, destination: str) -> bool:
 def claim(spool: WriterSpool) -> bool:
     """Take a dead writer's spool for delivery and mend it; False if its writer, or somebody who delivers it, lives."""
     try:
-        if not spool.lock.take():
+        if spool.alive() or not spool.lock.take():
             return False
         repair(spool.directory)
     except OSError:

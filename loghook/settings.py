@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -132,10 +133,23 @@ def home_folder(environ: Mapping[str, str]) -> Path:
         return _path(environ["LOGHOOK_HOME"])
     home = os.path.expanduser("~")
     if home in ("~", "", "/nonexistent"):
-        import tempfile
-
-        return Path(tempfile.gettempdir()) / f"loghook-{os.getuid()}"
+        return _temporary_home()
     return Path(home) / ".loghook"
+
+
+def _temporary_home() -> Path:
+    """Return a folder among the temporary ones that is this user's alone: somebody else may have made the usual one."""
+    import tempfile
+
+    path = Path(tempfile.gettempdir()) / f"loghook-{os.getuid()}"
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
+            return path
+    except OSError:
+        return path  # the spool will say what is wrong with it
+    return Path(tempfile.mkdtemp(prefix="loghook-"))
 
 
 def main_script() -> Path | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from loghook.delivery import Delivery
 from loghook.listener import Destination, claim, settle, wants
 from loghook.retry import Wait
-from loghook.spool import LOCAL, WriterSpool, writers
+from loghook.spool import LOCAL, WriterSpool, sweep, writers
 from loghook.threads import barred
 from loghook.transports.base import Transport
 
@@ -51,6 +51,7 @@ def sync(
     `open_destination(id, url)` makes the destination of a spool. A platform that fails is tried again for `patience`
     seconds, then its spools are left as they are. `progress(done, total)` is told bytes, as they are delivered.
     """
+    sweep(home)
     found = pending(home)
     done, total = 0, sum(spool.end() - spool.acknowledged(name) for spool, name in found)
     result = Synced()

@@ -20,7 +20,7 @@ from pathlib import Path
 from loghook.listener import claim, settle
 from loghook.server.ingest import Gap, Ingest, Stored
 from loghook.server.store import Closed
-from loghook.spool import LOCAL, WriterSpool, writers
+from loghook.spool import LOCAL, WriterSpool, sweep, writers
 from loghook.threads import barred
 
 __all__ = ["EVERY", "Local"]
@@ -90,6 +90,7 @@ class Local:
         self._seen, self._settled = seen, settled
         self._next_full_listing = time.monotonic() + FULL_LIST_EVERY
         present = set()
+        sweep(self._home)
         for spool in writers(self._home):
             present.add(spool.directory)
             if spool.directory in self._done or spool.directory in self._reading:

@@ -30,7 +30,7 @@ the place of its next segment, so that no thread that is about to roll over can 
 """
 
 from loghook.spool.acks import Acknowledged
-from loghook.spool.layout import LOCAL, check_id
+from loghook.spool.layout import LOCAL, check_id, sweep
 from loghook.spool.limits import Limits
 from loghook.spool.nowhere import Nowhere
 from loghook.spool.reader import WriterSpool, run_writers, writers
@@ -49,5 +49,6 @@ __all__ = [
     "check_id",
     "repair",
     "run_writers",
+    "sweep",
     "writers",
 ]

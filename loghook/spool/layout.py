@@ -29,6 +29,7 @@ __all__ = [
     "is_unsafe",
     "read_meta",
     "spool_root",
+    "sweep",
     "write_meta",
     "writer_directory",
 ]
@@ -40,6 +41,9 @@ LOCAL = "local"
 """The destination that belongs to the server on the same machine, which reads spools by itself."""
 
 _PATIENCE = (0.0, 0.0, 0.0005, 0.001, 0.002, 0.002, 0.0)
+
+_DRAFT = 60.0
+"""Seconds after which a folder that is still being made belongs to nobody, if its lock is free."""
 
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 _NETWORK = "nfs nfs4 cifs smb3 smbfs ncpfs 9p afs ceph lustre gpfs beegfs glusterfs vboxsf drvfs virtiofs"
@@ -87,21 +91,22 @@ class Lock:
         """
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         for pause in _PATIENCE:
-            if _try(fd, exclusive=True):
+            if _try(fd, exclusive=True) is not False:
                 self._fd = fd
                 return True
             time.sleep(pause)
         os.close(fd)
         return False
 
-    def held(self) -> bool:
-        """Whether a living process (this one included) holds the lock now."""
+    def held(self) -> bool | None:
+        """Whether a living process (this one included) holds the lock now; None on a file system without locks."""
         try:
             fd = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         except FileNotFoundError:
             return False
         try:
-            return not _try(fd, exclusive=False)
+            free = _try(fd, exclusive=False)
+            return None if free is None else not free
         finally:
             os.close(fd)
 
@@ -112,14 +117,32 @@ class Lock:
             os.close(fd)
 
 
-def _try(fd: int, *, exclusive: bool) -> bool:
+def _try(fd: int, *, exclusive: bool) -> bool | None:
+    """Whether the lock could be had; None where the file system has no locks."""
     try:
         fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True  # a file system without locks: better delivered twice than never
+        return None
     return True
+
+
+def sweep(home: Path) -> None:
+    """Delete what deaths in the middle of making or deleting a writer's folder left under `home`."""
+    import shutil
+
+    for path in spool_root(home).glob("*/.*"):
+        abandoned = path.name.endswith(".gone") or (_age(path) > _DRAFT and Lock(path / "lock").held() is False)
+        if abandoned:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def write_meta(directory: Path, meta: dict[str, Any]) -> None:

@@ -165,8 +165,24 @@ class WriterSpool:
         return self._log.first
 
     def alive(self) -> bool:
-        """Whether a living process holds this spool: its writer, or one that delivers it."""
-        return self.lock.held()
+        """Whether a living process holds this spool: its writer, or one that delivers it.
+
+        Where the file system has no locks only a process of this machine that is gone is known to be dead.
+        """
+        held = self.lock.held()
+        return not self._is_gone() if held is None else held
+
+    def _is_gone(self) -> bool:
+        pid = self.meta.get("pid")
+        if self.meta.get("host") != os.uname().nodename or not isinstance(pid, int):
+            return False
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            return False
+        return False
 
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Return whole lines from `offset` on; b"" for nothing (yet). LookupError if that part is gone."""

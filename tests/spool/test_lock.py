@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from loghook.spool import WriterSpool
+from loghook.spool import Spool, WriterSpool, sweep
 from loghook.spool.layout import Lock
 
 from .tools import line, numbers, only, open_log, read_all, start
@@ -141,3 +142,23 @@ def spools(home: Path) -> list[WriterSpool]:
     from loghook.spool import writers
 
     return list(writers(home))
+
+
+def test_sweeping_deletes_what_nobody_makes_or_deletes_any_more(home: Path) -> None:
+    """Folders whose deletion was cut short and old drafts go; drafts that are held or young, and spools, stay."""
+    spool = Spool(home, "run")
+    spool.put(b"{}\n")
+    run = home / "spool" / "run"
+    (run / ".dead.gone").mkdir()
+    for name in (".old", ".young", ".held"):
+        (run / name).mkdir()
+        (run / name / "lock").touch()
+    held = Lock(run / ".held" / "lock")
+    assert held.take()
+    long_ago = time.time() - 3600
+    for name in (".old", ".held"):
+        os.utime(run / name, (long_ago, long_ago))
+    sweep(home)
+    assert {path.name for path in run.iterdir()} == {".young", ".held", spool.log.writer}
+    held.release()
+    spool.close()
