@@ -9,7 +9,7 @@ from typing import Any
 def test_the_printed_link_signs_in(server: Any, open_page: Any, expect: Any) -> None:
     """The printed link leads to the list of runs, without the token in the address."""
     page = open_page(server)
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
     assert page.url == server.url
 
 
@@ -54,3 +54,20 @@ def test_the_first_load_is_small(server: Any, open_page: Any, expect: Any) -> No
         .filter(({name}) => !name.includes("plotly")).map(({transferSize}) => transferSize)"""
     )
     assert 0 < sum(sizes) < 100_000
+
+
+def test_email_and_password_sign_in(server: Any, chromium: Any, expect: Any) -> None:
+    """The sign-in page takes an email and a password too."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(server.url)
+    credentials = {"email": "anna@example.org", "password": "correct horse"}
+    answer = context.request.post(server.url + "api/v1/users", data=credentials)
+    assert answer.ok, answer.text()
+    page.get_by_text("With an email and a password").click()
+    page.get_by_label("Email").fill(credentials["email"])
+    page.get_by_label("Password").fill(credentials["password"])
+    page.get_by_role("button", name="Sign in").last.click()
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
+    context.close()

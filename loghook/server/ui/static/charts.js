@@ -9,6 +9,7 @@ const POINTS = 500;
 const LONGEST_QUERY = 6000;
 const COLOURS = 6;
 const FIRST = ["train", "training", "val", "valid", "validation", "eval", "test"];
+const INTERNAL = "Internal";
 const LAST = ["system", "sys", "gpu", "host"];
 const natural = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
@@ -29,7 +30,8 @@ export class Charts {
     this.cards = new Map();
     this.heads = new Map();
     this.tints = new Map();
-    this.closed = new Set();
+    this.closed = new Set([INTERNAL]);
+    this.internal = new Set();
     this.view = { mode: "step", log: false, start: 0, ready: false };
     this.filter = "";
     this.room = PAGE;
@@ -49,7 +51,8 @@ export class Charts {
     if (fresh) {
       const sorted = list.slice().sort((a, b) => natural.compare(a.name, b.name));
       this.metrics = new Map(sorted.map((metric) => [metric.name, metric]));
-      this.tints = new Map(grouped([...this.metrics.keys()]).map(([group], i) => [group, i]));
+      this.internal = new Set(sorted.filter((metric) => metric.internal).map((metric) => metric.name));
+      this.tints = new Map(grouped([...this.metrics.keys()], this.internal).map(([group], i) => [group, i]));
     } else {
       for (const metric of list) this.metrics.set(metric.name, metric);
     }
@@ -69,11 +72,11 @@ export class Charts {
   lay() {
     const names = [...this.metrics.keys()].filter((name) => name.toLowerCase().includes(this.filter));
     this.shown = names.length;
-    const groups = grouped(names);
+    const groups = grouped(names, this.internal);
     const wanted = [];
     for (const [group, members] of groups) {
       if (wanted.length >= this.room) break;
-      if (groups.length > 1) wanted.push(this.#head(group, members.length));
+      if (groups.length > 1 || group === INTERNAL) wanted.push(this.#head(group, members.length));
       if (this.closed.has(group)) continue;
       for (const name of members.slice(0, this.room - wanted.length)) wanted.push(this.#card(name, group).element);
     }
@@ -171,7 +174,7 @@ export class Charts {
   // The names as they stand in the grid, to step through them one by one.
   names() {
     const found = [...this.metrics.keys()].filter((name) => name.toLowerCase().includes(this.filter));
-    return grouped(found).flatMap(([, members]) => members);
+    return grouped(found, this.internal).flatMap(([, members]) => members);
   }
 
   // One colour a group, whatever the filter leaves of it.
@@ -181,16 +184,16 @@ export class Charts {
   }
 }
 
-// [[group, names], ...]: a prefix with one name only groups nothing.
-function grouped(names) {
+// [[group, names], ...]: a prefix with one name only groups nothing. What is internal is a group of its own, the last.
+function grouped(names, internal) {
   const groups = new Map([["", []]]);
   for (const name of names) {
-    const group = prefix(name);
+    const group = internal.has(name) ? INTERNAL : prefix(name);
     if (!groups.has(group)) groups.set(group, []);
     groups.get(group).push(name);
   }
   for (const [group, members] of groups) {
-    if (group === "" || members.length > 1) continue;
+    if (group === "" || group === INTERNAL || members.length > 1) continue;
     groups.get("").push(...members);
     groups.delete(group);
   }
@@ -199,6 +202,7 @@ function grouped(names) {
 }
 
 function rank(group) {
+  if (group === INTERNAL) return 100;
   const at = FIRST.indexOf(group.toLowerCase());
   if (group === "" || at >= 0) return at;
   return LAST.includes(group.toLowerCase()) ? 99 : 50;

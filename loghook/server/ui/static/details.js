@@ -7,12 +7,12 @@ const MANY = 12;
 
 // Fills `pane` anew from `run`; returns at once when nothing it shows has changed.
 export function details(pane, run) {
-  const key = JSON.stringify([run.params, run.writers, run.dropped, run.status, run.ended_at, run.git, run.argv, run.project, run.group, run.tags, run.description, run.counts, run.set_aside]);
+  const key = JSON.stringify([run.params, run.writers, run.dropped, run.status, run.ended_at, run.git, run.argv, run.project, run.group, run.tags, run.description, run.counts, run.set_aside, run.internal]);
   if (pane.dataset.key === key) return;
   pane.dataset.key = key;
   const search = pane.querySelector("input");
   if (search && (search === document.activeElement || search.value)) return;
-  pane.replaceChildren(...[facts(run), lost(run), params(run.params || {}), writers(run.writers || [])].filter(Boolean));
+  pane.replaceChildren(...[facts(run), lost(run), params(run.params || {}, run.internal), writers(run.writers || [])].filter(Boolean));
 }
 
 function facts(run) {
@@ -49,13 +49,15 @@ function lost(run) {
   return section("Not delivered", list);
 }
 
-function params(values) {
-  const names = Object.keys(values).sort();
+// Internal ones, which the run's tools keep for themselves, come last.
+function params(values, internal) {
+  const hidden = new Set(internal ? internal.params : []);
+  const names = Object.keys(values).sort((a, b) => hidden.has(a) - hidden.has(b) || (a < b ? -1 : 1));
   if (!names.length) return section("Parameters", h("p", { class: "note" }, "None were given."));
   const rows = names.map((name) => {
     const value = values[name];
     const text = typeof value === "string" ? value : JSON.stringify(value);
-    return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, text));
+    return h("tr", { class: hidden.has(name) ? "muted" : "" }, h("th", { scope: "row" }, name), h("td", {}, text));
   });
   const table = h("table", {}, h("tbody", {}, ...rows));
   return section("Parameters", names.length > MANY ? filter(rows) : null, table);

@@ -3,6 +3,7 @@
 import * as address from "./address.js";
 import { get, Poll } from "./api.js";
 import { arrange, byId, say, settle, troubleBar } from "./dom.js";
+import { Notifier } from "./notify.js";
 import { Projects } from "./projects.js";
 import { Row } from "./row.js";
 
@@ -12,6 +13,7 @@ const REST_EVERY = 3;
 const PROJECTS_EVERY = 5;
 
 const state = address.read(DEFAULTS);
+const notifier = new Notifier(byId("notify"));
 const rows = new Map();
 // Each page is the cursor that it was asked with, the ids on it, and the cursor after it.
 let pages = [{ cursor: "", ids: [], next: null }];
@@ -28,6 +30,7 @@ async function load(page) {
   for (const run of answer.runs) {
     if (!rows.has(run.id)) rows.set(run.id, new Row(run.id));
     rows.get(run.id).show(run, now);
+    notifier.saw(run, now);
     unknown ||= Boolean(run.project) && !projects.knows(run.project);
   }
   if (pages.length > 1 && page === pages[0]) keep(page, answer);

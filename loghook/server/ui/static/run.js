@@ -9,6 +9,7 @@ import { byId, narrow, say, troubleBar } from "./dom.js";
 import { Head } from "./head.js";
 import { Large } from "./large.js";
 import { Log } from "./log.js";
+import { Notifier } from "./notify.js";
 import { plotly } from "./plot.js";
 
 const DEFAULTS = { tab: "charts", level: "", logger: "", q: "", metric: "", x: "step", log: "", chart: "" };
@@ -19,6 +20,7 @@ const id = decodeURIComponent(location.pathname.slice(ROOT.pathname.length).repl
 const path = `runs/${encodeURIComponent(id)}`;
 const state = address.read(DEFAULTS);
 const head = new Head();
+const notifier = new Notifier(byId("notify"));
 let run = null;
 let points = "";
 let skew = 0;
@@ -68,6 +70,7 @@ async function tick() {
   if (!run) return;
   skew = Number.isFinite(run.now) ? run.now - (asked + Date.now()) / 2000 : skew;
   head.show(run, Date.now() / 1000 + skew);
+  notifier.saw(run, Date.now() / 1000 + skew);
   details(byId("details"), run);
   charts.view.start = run.started_at ?? 0;
   log.several = (run.writers || []).length > 1;
@@ -106,7 +109,7 @@ async function metrics() {
     const table = (await get(`${path}/metrics`)).metrics;
     slow = (performance.now() - began) / 20;
     charts.update(table);
-    head.metrics(table);
+    head.metrics(table.filter(({ internal }) => !internal));
   }
   if (fresh) await charts.refresh(!due);
   if (due) points = many;
