@@ -95,8 +95,9 @@ def _beginning(said: Said) -> list[Request]:
 
 
 def run_env(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What the platform keeps of a run's surroundings."""
-    return {name: run[name] for name in ("host", "pid", "rank", "argv", "python") if name in run}
+    """What the platform keeps of a run's surroundings, under the names that its own client uses."""
+    names = {"host": "hostname", "pid": "pid", "rank": "rank", "argv": "sys.argv", "python": "python_version"}
+    return {theirs: run[ours] for ours, theirs in names.items() if ours in run}
 
 
 def _values(said: Said, has_metrics: bool) -> tuple[dict[str, float], str]:
