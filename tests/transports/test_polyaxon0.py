@@ -69,7 +69,7 @@ def test_a_run_outside_a_job_makes_an_experiment(server: FakePolyaxon0) -> None:
     assert transport(server).send(Batch(RUN, "writer", 0, line)) == Delivered(len(line))
     (experiment,) = server.entities.values()
     assert experiment.name == "dogs-vs-cats-0123456789ab"
-    assert experiment.run_env == {"host": "h", "pid": 7}
+    assert experiment.run_env == {"hostname": "h", "pid": 7}
     assert experiment.params == {"lr": 0.1, "odd": None}
     assert experiment.coderef is not None
     assert experiment.coderef["commit"] == "a" * 40
