@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from loghook.destinations import destination, destination_id, masked, masked_arguments
 from loghook.environment import is_no_op, is_offline, launch_id, rank
 from loghook.formatter import LogHookFormatter, encode
 from loghook.metrics import numbers
@@ -21,14 +21,11 @@ from loghook.threads import importing
 from loghook.voice import Voice
 
 if TYPE_CHECKING:
-    from loghook.credentials import KeySource
-    from loghook.listener import Destination, Listener
+    from loghook.listener import Listener
 
-__all__ = ["Run", "destination", "destination_id", "masked_arguments"]
+__all__ = ["Run"]
 
 _SHORTEST_INTERVAL = 0.02
-_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
-_SECRET = re.compile(r"key|token|secret|passw|auth|cookie|dsn|credential", re.IGNORECASE)
 
 
 class Run:
@@ -335,47 +332,6 @@ class Run:
                 self.voice.say(f"{count - lost} events for {url} wait in {log.directory}; `loghook sync` sends them")
             if lost:
                 self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about="disk")
-
-
-def destination_id(url: str) -> str:
-    """Return the name under which a destination's acknowledged offsets are kept: its host, and a hash of the URL."""
-    import hashlib
-    from urllib.parse import urlsplit
-
-    clean = masked(url).rstrip("/")
-    host = re.sub(r"[^A-Za-z0-9.-]", "-", urlsplit(clean).netloc)[:60]
-    return f"{host}-{hashlib.sha256(clean.encode()).hexdigest()[:8]}"
-
-
-def destination(url: str, keys: KeySource, timeout: float) -> Destination:
-    """Return the destination at `url`; its transport is made, and checked, when it is opened."""
-    with importing():
-        from loghook import transports
-        from loghook.listener import Destination
-
-    return Destination(destination_id(url), masked(url), keys, lambda: transports.open(url, keys, timeout=timeout))
-
-
-def masked(text: str) -> str:
-    """Return `text` without the user and password of any URL in it."""
-    return _USERINFO.sub("", text)
-
-
-def masked_arguments(arguments: list[str]) -> list[str]:
-    """Return a command line without the values of options that sound secret, and without passwords in URLs."""
-    clean: list[str] = []
-    hide = False
-    for argument in arguments:
-        option, equals, _value = argument.partition("=")
-        secret = bool(option.startswith("-") and _SECRET.search(option))
-        if hide and not argument.startswith("-"):
-            clean.append("***")
-        elif secret and equals:
-            clean.append(f"{option}=***")
-        else:
-            clean.append(masked(argument))
-        hide = secret and not equals
-    return clean
 
 
 def _new_id() -> str:

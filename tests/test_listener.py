@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from loghook.credentials import KeySource
+from loghook.destinations import destination
 from loghook.listener import Destination, Listener
-from loghook.run import destination
 from loghook.spool import Limits, Log, writers
 from loghook.testing import Answer, FakeLoghookServer, Platform, RecordingTransport, lost_reply, reply_lost
 from loghook.transports.base import Batch, Delivered, Gap, Outcome, Refused, TryLater

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import loghook
-from loghook.run import Run, destination_id, masked_arguments
+from loghook.destinations import destination_id, masked_arguments
+from loghook.run import Run
 from loghook.settings import resolve
 from loghook.testing import Answer, AwkwardServer, FakeLoghookServer
 

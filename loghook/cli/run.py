@@ -33,7 +33,7 @@ def run(name: str | None, split: bool, home: Path | None, command: tuple[str, ..
     Example: loghook run -n "My test script" python train.py
     """
     from loghook.capture.command import run_command
-    from loghook.run import masked_arguments
+    from loghook.destinations import masked_arguments
     from loghook.session import new_run
 
     environ = console.environment(home)

@@ -64,7 +64,7 @@ def _place(url: str) -> str:
 def opener(home: Path) -> Callable[[str, str], Destination]:
     """Return what makes a destination of a spool's URL, with the keys of the environment and the home folder."""
     from loghook.credentials import KeySource, key_files, same_place
-    from loghook.run import destination
+    from loghook.destinations import destination
 
     settings = console.settings_in_force(home)
 

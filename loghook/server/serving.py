@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import ipaddress
 import logging
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from loghook import credentials
 from loghook.errors import ConfigurationError, ServerError
 from loghook.server.access import Access
 from loghook.server.accounts import Accounts
@@ -31,10 +29,12 @@ from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.compat.polyaxon import Polyaxon
 from loghook.server.ingest import Ingest
 from loghook.server.intake import Intake
-from loghook.server.keys import Keys, secret_in
+from loghook.server.keys import Keys
 from loghook.server.keys_api import KeysAPI
+from loghook.server.listening import bind
 from loghook.server.local import EVERY as LOCAL_SECONDS
 from loghook.server.local import Local
+from loghook.server.local_key import local_key, secret_of
 from loghook.server.lock import HomeLock
 from loghook.server.notify import Destination, Sender, Watch, destinations, urls_in
 from loghook.server.notify.sender import EVERY as SENDER_SECONDS
@@ -159,15 +159,15 @@ class Server:
         told = destinations(urls_in(settings) if self._notify is None else self._notify)
         lock = HomeLock(folder / "lock")
         self._closers.append(lock.release)
-        listening = _bind(self._host, self._port)
+        listening = bind(self._host, self._port)
         self._closers.append(listening.close)
         self._port = listening.getsockname()[1]
         store = Store(folder / "loghook.db")
         self._closers.append(store.close)
         accounts = Accounts(store)
         self._link_token = accounts.link_token
-        keys = Keys(store, accounts, _secret(folder))
-        self.key = _key(accounts, keys, settings, folder / "loghook.json", self._places())
+        keys = Keys(store, accounts, secret_of(folder))
+        self.key = local_key(accounts, keys, settings, folder / "loghook.json", self._places())
         store.writer.run(lambda connection: messages.forget_old(connection, time.time()))
         ingest = Ingest(store)
         local = Local(self.home, ingest, accounts.local)
@@ -316,75 +316,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, _, _, address = found[0]
-        listening = socket.socket(family, kind)
-    except (OSError, UnicodeError):
-        raise ConfigurationError(f"{host!r} is no address of this machine") from None
-    try:
-        # A port whose last server has just ended is free; one that is listened to is not, with this option either.
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it. asyncio sets it only where the socket names its protocol; else each answer that goes
-        # in two parts waits 40 ms for the client's delayed acknowledgement of the first.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listening.bind(address)
-        listening.listen(1024)
-    except OSError as error:
-        listening.close()
-        raise _cannot_bind(host, port, error) from None
-    return listening
-
-
-def _cannot_bind(host: str, port: int, error: OSError) -> Exception:
-    if error.errno == errno.EADDRINUSE:
-        return ServerError(f"port {port} of {host} is in use; stop what uses it, or choose another with --port")
-    if error.errno == errno.EACCES:
-        return ServerError(f"port {port} of {host} may not be used by this user; choose one above 1023 with --port")
-    if error.errno == errno.EADDRNOTAVAIL:
-        return ConfigurationError(f"{host!r} is no address of this machine")
-    return ServerError(f"cannot listen on port {port} of {host}: {error.strerror}")
-
-
-def _secret(folder: Path) -> bytes:
-    try:
-        return secret_in(folder / "secret")
-    except OSError as error:
-        raise ServerError(f"{folder / 'secret'} cannot be used: {error.strerror}") from None
-
-
-def _key(accounts: Accounts, keys: Keys, settings: Path, own: Path, places: list[str]) -> str:
-    """The local account's key: the one in the home folder's settings, or in the server's own file, else a new one.
-
-    A new one goes into the settings, unless another server's key is there: then into the server's own file. With it
-    stands where it may be sent: to this server, wherever it listens this time.
-    """
-    known = {path: _key_in(path) for path in (settings, own)}
-    path, key = next(
-        ((path, key) for path, key in known.items() if key and accounts.of_key(key) == accounts.local), (None, "")
-    )
-    if path is None:
-        _, key = keys.create(accounts.local, socket.gethostname())
-        path = own if known[settings] else settings
-    elif not _is_bound(path):
-        return key  # somebody put it there by hand
-    try:
-        credentials.store(path, api_key=key, api_key_url=places)
-    except (OSError, ConfigurationError) as error:
-        logger.warning("the key cannot be written to %s (%s); only the sign-in link works", path, error)
-    return key
-
-
-def _is_bound(path: Path) -> bool:
-    """Whether a file says, beside its key, where that may be sent."""
-    try:
-        return b'"api_key_url"' in path.read_bytes()
-    except OSError:
-        return False
-
-
-def _key_in(path: Path) -> str | None:
-    return credentials.KeySource(environ={}, files=(path,), warn=logger.warning).get()

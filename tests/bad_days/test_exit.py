@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from loghook.credentials import KeySource
-from loghook.run import destination
+from loghook.destinations import destination
 from loghook.sync import sync
 from loghook.testing import Answer, AwkwardServer, FakeLoghookServer, Platform
 
