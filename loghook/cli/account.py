@@ -6,6 +6,7 @@ tell an account's keys at /api/v1/users/api_keys. Making and revoking keys (/api
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -25,7 +26,19 @@ from loghook.transports.base import TryLater
 from loghook.transports.http import Http
 from loghook.transports.reply import Reply
 
-__all__ = ["AccountServer", "ask_email", "ask_password", "file_in", "keep", "key_of", "read_key", "token_of", "where"]
+__all__ = [
+    "AccountServer",
+    "ask_email",
+    "ask_password",
+    "bound_to",
+    "file_in",
+    "is_bound_to",
+    "keep",
+    "key_of",
+    "read_key",
+    "token_of",
+    "where",
+]
 
 SCHEMES = ("http", "https", "hyperdash+http", "hyperdash+https")
 LONGEST_LINE = 8192
@@ -135,22 +148,39 @@ def file_in(home: Path) -> Path:
     return home / "loghook.json"
 
 
-def key_of(home: Path) -> str:
-    """Return the key in force. Raises Failed where there is none."""
-    keys = KeySource(files=key_files(None, home), warn=console.note)
-    key = keys.get()
+def key_of(home: Path, url: str) -> str:
+    """Return the key in force for the server at `url`; another server's is none. Raises Failed where there is none."""
+    named = [part.strip() for part in console.settings_in_force(home).url.split(",") if part.strip()]
+    number = next((number for number, one in enumerate(named) if credentials.same_place(one, url)), None)
+    share = (0, 1) if number is None else (number, len(named))
+    key = KeySource(files=key_files(None, home), warn=console.note, url=url, share=share).get()
     if key is None:
-        raise console.Failed("no key is stored; sign in first: loghook login")
+        raise console.Failed(f"no key for {url} is stored; sign in first: loghook login")
     return key
 
 
-def token_of(home: Path) -> str | None:
-    """Return the access token that `loghook login` stored; HYPERDASH_ACCESS_TOKEN serves where it stored none."""
-    try:
-        stored = credentials.key_in(file_in(home).read_bytes(), ("access_token",))
-    except (OSError, credentials.Unusable):
-        stored = None
+def token_of(home: Path, url: str) -> str | None:
+    """Return the access token that `loghook login` stored for the server at `url`, else HYPERDASH_ACCESS_TOKEN."""
+    stored = None
+    if not bound_to(home) or is_bound_to(home, url):
+        with contextlib.suppress(OSError, credentials.Unusable):
+            stored = credentials.key_in(file_in(home).read_bytes(), ("access_token",))
     return stored or os.environ.get("HYPERDASH_ACCESS_TOKEN")
+
+
+def bound_to(home: Path) -> list[str]:
+    """Return the servers that the stored key and token are for; none where the file does not say."""
+    try:
+        content = json.loads(file_in(home).read_bytes())
+    except (OSError, ValueError):
+        return []  # what is wrong with the file, the key source says
+    found = content.get("api_key_url") if isinstance(content, dict) else None
+    return [url for url in (found if isinstance(found, list) else [found]) if url and isinstance(url, str)]
+
+
+def is_bound_to(home: Path, url: str) -> bool:
+    """Tell whether the stored key and token are for the server at `url`."""
+    return any(credentials.same_place(one, url) for one in bound_to(home))
 
 
 def keep(home: Path, *, key: str, token: str | None, url: str | None) -> None:

@@ -51,9 +51,12 @@ def create(obj: tuple[Path, AccountServer, bool], name: str, store: bool, as_jso
     from loghook.cli import account
 
     folder, server, as_json = obj[0], obj[1], obj[2] or as_json
-    made = server.create_key(account.key_of(folder), name or socket.gethostname())
+    url = server.address.url
+    made = server.create_key(account.key_of(folder, url), name or socket.gethostname())
     if store:
-        credentials.store(account.file_in(folder), api_key=made.pop("key"))
+        # Another server's token must not lie beside this one's key: both go where the file says.
+        more = {} if account.is_bound_to(folder, url) else {"api_key_url": url, "access_token": None}
+        credentials.store(account.file_in(folder), api_key=made.pop("key"), **more)
     if as_json:
         console.print_json(made)
     elif store:
@@ -71,7 +74,7 @@ def revoke(obj: tuple[Path, AccountServer, bool], id: int, as_json: bool) -> Non
     from loghook.cli import account
 
     folder, server, as_json = obj[0], obj[1], obj[2] or as_json
-    server.revoke_key(account.key_of(folder), id)
+    server.revoke_key(account.key_of(folder, server.address.url), id)
     if as_json:
         console.print_json({"revoked": id})
     else:
@@ -82,8 +85,8 @@ def show(folder: Path, server: AccountServer, as_json: bool) -> None:
     """Print the keys: a loghook server's as a table, those of another as they are."""
     from loghook.cli import account
 
-    token = account.token_of(folder)
-    answer = server.keys(account.key_of(folder))
+    token = account.token_of(folder, server.address.url)
+    answer = server.keys(account.key_of(folder, server.address.url))
     if answer is None:
         if token is None:
             raise console.Failed("no access token is stored; sign in first: loghook login")

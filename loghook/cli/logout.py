@@ -26,11 +26,12 @@ def logout(home: Path | None, as_json: bool) -> None:
 
     folder = console.home_folder(home)
     path = account.file_in(folder)
-    token = account.token_of(folder)
+    url = next(iter(account.bound_to(folder)), None) or account.where(None, folder)
+    token = account.token_of(folder, url)
     ended = False
     if token is not None:
         try:
-            account.AccountServer(account.where(None, folder)).sign_out(token)
+            account.AccountServer(url).sign_out(token)
             ended = True
         except console.Failed as error:
             console.note(f"the session could not be ended: {error}")

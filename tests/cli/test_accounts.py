@@ -172,6 +172,38 @@ def test_logout_without_a_server(run: Run, server: Server, home: Path) -> None:
     assert "api_key" not in stored(home)
 
 
+def test_a_key_goes_to_its_own_server_alone(run: Run, server: Server, home: Path) -> None:
+    """What is stored for one server is not sent to another that is named later, by `keys` or `logout`."""
+    run("signup", "--url", server.url, "--email", EMAIL, typed=f"{PASSWORD}\n")
+    before = stored(home)
+    with AwkwardServer(lambda request: Answer(404, {}, b"{}")) as other:
+        for words in (["keys"], ["keys", "create", "--store"], ["keys", "revoke", "1"]):
+            ended = run(*words[:1], "--url", other.url, *words[1:])
+            assert ended.returncode == 1
+            assert "sign in first" in ended.stderr
+        assert stored(home) == before
+        assert json.loads(run("logout", "--json", LOGHOOK_URL=other.url).stdout)["session_ended"] is True
+        assert other.requests == []
+
+
+def test_a_new_key_takes_the_place_of_another_servers(run: Run, server: Server, home: Path) -> None:
+    """`keys create --store` says beside the key which server it is for, and keeps no other server's token."""
+    home.mkdir()
+    path = home / "loghook.json"
+    path.write_text('{"api_key": "a", "api_key_url": "http://a.example", "access_token": "b"}')
+    assert run("keys", "--url", server.url, "create", "--store", LOGHOOK_API_KEY=server.key).returncode == 0
+    found = stored(home)
+    assert works(server, found.pop("api_key"))
+    assert found == {"api_key_url": server.url}
+
+
+def test_one_of_several_keys(run: Run, server: Server) -> None:
+    """Of as many keys in LOGHOOK_API_KEY as there are URLs the one of the server that is asked is sent."""
+    urls = f"http://127.0.0.1:9,{server.url}"
+    ended = run("keys", "--url", server.url, LOGHOOK_URL=urls, LOGHOOK_API_KEY=f"other,{server.key}")
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_variable_that_wins_is_named(run: Run, server: Server) -> None:
     """Who stores a key while a variable holds another is told that the variable wins."""
     ended = run("login", "--with-token", "--url", server.url, typed=f"{server.key}\n", LOGHOOK_API_KEY="other")
