@@ -283,10 +283,10 @@ def test_a_destination_that_is_gone(scene: Scene, hook: AwkwardServer) -> None:
         assert not any(hook.url in line for line in connection.iterdump())
 
 
-def notice(status: str = "failure", name: str = "dogs") -> dict[str, Any]:
+def notice(status: str = "failure", name: str = "dogs", reason: str | None = None) -> dict[str, Any]:
     """Return a notice."""
     run = {"id": "r1", "name": name, "status": status, "source": "loghook", "started_at": 1.0, "ended_at": 4000.0}
-    run |= {"duration": 3999.0, "reason": None, "exception": "Traceback\nValueError: x"}
+    run |= {"duration": 3999.0, "reason": reason, "exception": "Traceback\nValueError: x"}
     lines = [{"level": "INFO", "message": f"line {number} " + "x" * 600} for number in range(20)]
     return make(run, 7, {"loss": 0.123456}, lines, "http://here/runs/r1")
 
@@ -373,6 +373,8 @@ def test_wrong_settings(tmp_path: Path) -> None:
         ("curl -H 'Bearer abc'", "curl -H 'Bearer ***'"),
         ("key lh_" + "a" * 43, "key ***"),
         ("https://anna:pw@host/x", "https://***@host/x"),
+        ("DB_PASSWORD=hunter2 GITHUB_TOKEN: abc", "DB_PASSWORD=*** GITHUB_TOKEN: ***"),
+        ("AWS_SECRET_ACCESS_KEY=abc", "AWS_SECRET_ACCESS_KEY=***"),
         ("tokens per second: 5", "tokens per second: 5"),
         ("loss 0.5", "loss 0.5"),
     ],
@@ -387,8 +389,11 @@ def test_words() -> None:
     assert [title(notice(status)) for status in ("success", "failure", "stopped", "lost")] == [
         f"dogs {word} after 1 h 6 min" for word in ("finished", "failed", "was stopped", "is lost")
     ]
-    assert "\n" not in title(notice(name="a\nb"))
+    assert title(notice(name="\x1b[1ma\nb")).startswith("[1ma b failed")
+    assert title(notice(name=" \x00 ")).startswith("r1 failed")  # no header begins with a space
     assert len(text(notice(), most=100)) <= 100
+    assert "hunter2" not in text(notice(reason="password=hunter2"), most=1000)
+    assert "http://here" in text(notice(reason="x" * 60_000), most=1200)
 
 
 def test_a_server_tells(home: Path, as_client: Callable[..., Any], record: Record, hook: AwkwardServer) -> None:

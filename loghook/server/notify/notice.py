@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from loghook.transports.reply import printable
+
 __all__ = ["Notice", "make", "redacted", "text", "title"]
 
 Notice = dict[str, Any]
@@ -16,10 +18,14 @@ Notice = dict[str, Any]
 WORDS = {"success": "finished", "failure": "failed", "stopped": "was stopped", "lost": "is lost"}
 LONGEST_LINE = 500
 LONGEST_NAME = 200
+LOOKED_AT = 4000
+"""Characters of a text that are looked at: the search takes longer the longer a text is."""
 
 SECRET = re.compile(
     r"""(?ix)
-    (?P<before> \b(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)\w*["']?\s*[:=]\s*["']?
+    (?P<before>
+      (?<![^\W_])  # a word's beginning, behind an underscore too: DB_PASSWORD
+      (?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)\w*["']?\s*[:=]\s*["']?
       | \bauthorization["']?\s*[:=]\s*["']?(?:\w+\s+)?
       | \bbearer\s+ )
     [^\s"',;&]+
@@ -41,7 +47,8 @@ def make(run: dict[str, Any], number: int, metrics: dict[str, Any], lines: list[
     """
     names = ("id", "name", "status", "source", "started_at", "ended_at", "duration", "reason")
     told = {name: run.get(name) for name in names}
-    told["name"] = " ".join(str(run["name"]).split())[:LONGEST_NAME]
+    told["name"] = printable(str(run["name"]), LONGEST_NAME) or run["id"]
+    told["reason"] = _shown(run["reason"]) if run.get("reason") else None
     return {
         "id": f"{run['id']}-{number}",
         "run": {**told, "exception": _exception(run.get("exception")), "url": url},
@@ -86,12 +93,16 @@ def redacted(line: str) -> str:
 def _exception(trace: object) -> str | None:
     """The last line of a traceback: the exception's type and what it says."""
     lines = [line for line in str(trace or "").splitlines() if line.strip()]
-    return redacted(lines[-1])[:LONGEST_LINE] if lines else None
+    return _shown(lines[-1]) if lines else None
 
 
 def _line(line: dict[str, Any]) -> str:
-    shown = redacted(str(line.get("message", "")).strip())[:LONGEST_LINE]
+    shown = _shown(str(line.get("message", "")))
     return f"{line['level']} {shown}" if shown else ""
+
+
+def _shown(text: str) -> str:
+    return redacted(text.strip()[:LOOKED_AT])[:LONGEST_LINE]
 
 
 def _duration(seconds: float) -> str:
