@@ -160,7 +160,7 @@ class Run:
         self._tell_trouble(log)
         log.tidy(list(self.destinations))
         if log.full:
-            self.voice.say(f"the spool is full; dropped so far: {log.drops.counts()}", about="drops")
+            self.voice.say("the spool is full: plain records are dropped until there is room again", about="drops")
         self._tell_drops(log)
         self._warn_of_odd_metrics()
         if self.is_owner and time.monotonic() - self._last_heartbeat >= self.settings.heartbeat_interval:
