@@ -160,6 +160,7 @@ class Lines:
             lines.append(row.text)
             self._rows, self._at = [_Row()], 0
             return
+        row.restart = False
         self._at += 1
         if is_last:
             self._rows.append(_Row())
@@ -172,6 +173,7 @@ class Lines:
 
     def _move(self, row: _Row, sequence: str) -> None:
         kind, digits = sequence[-1], sequence[2:-1]
+        at_start = row.restart or not row.text  # the column stays the same where only the row changes
         count = int(digits) if digits.isdecimal() else 0
         if kind == "K" and (count or row.restart):
             row.text, row.restart, row.rewritten = "", False, True
@@ -183,6 +185,7 @@ class Lines:
                 self._rows.insert(0, _Row())
             self._at = max(self._at, 0)
             self._rows[self._at].rewritten = True
-            self._rows[self._at].restart = self._rows[self._at].restart or kind == "F"
+            row.restart = False
+            self._rows[self._at].restart = at_start or kind == "F"
         elif kind in "BE":
             self._at = min(self._at + max(count, 1), len(self._rows) - 1)
