@@ -132,7 +132,9 @@ class KeySource:
     def places(self) -> str:
         """All places that are looked into, in order, for the message that none has a key."""
         named = (GETTER,) if self._getter is not None else ()
-        return ", ".join((*named, *(str(place) for place in self._places)))
+        places = [place for place in self._places if isinstance(place, Path) or not self._only_bound]
+        shown = ", ".join((*named, *(str(place) for place in places)))
+        return f"{shown} (the environment's key goes to LOGHOOK_URL alone)" if self._only_bound else shown
 
     def __repr__(self) -> str:
         return f"<KeySource: {self.origin or 'no key'}>"

@@ -107,15 +107,13 @@ def _host(value: str) -> str:
 def default_url(environ: Mapping[str, str]) -> str:
     """The destination that the environment speaks of, for where none is set; "" without one.
 
-    A Polyaxon job's own platform; else, with a key for it, the server that HYPERDASH_SERVER names.
+    A Polyaxon job's own platform; else the server that HYPERDASH_SERVER names.
     """
     job = job_of(environ)
     if job is not None and job.url:
         return job.url
     server = environ.get("HYPERDASH_SERVER", "").strip()
-    if server and (environ.get("HYPERDASH_API_KEY") or environ.get("LOGHOOK_API_KEY")):
-        return f"hyperdash+{_host(server)}"
-    return ""
+    return f"hyperdash+{_host(server)}" if server else ""
 
 
 def is_no_op(environ: Mapping[str, str]) -> bool:

@@ -54,7 +54,7 @@ class Run:
         self.rank = rank(environ)
         joined = environ.get("LOGHOOK_RUN_PARENT")
         self.id = settings.run_id or launch_id(environ) or _new_id()
-        self.name = settings.name or _script_name()
+        self.name = _readable(settings.name or _script_name())
         self.pid = os.getpid()
         self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
         self.formatter = LogHookFormatter(message_limit=settings.message_limit)
@@ -332,6 +332,11 @@ class Run:
                 self.voice.say(f"{count - lost} events for {url} wait in {log.directory}; `loghook sync` sends them")
             if lost:
                 self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about="disk")
+
+
+def _readable(name: str) -> str:
+    """Return a name as it can be stored anywhere: bytes that are no UTF-8 are shown as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _new_id() -> str:

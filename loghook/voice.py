@@ -28,7 +28,7 @@ class Voice:
         if now - self._last.get(subject, -_PAUSE) < _PAUSE:
             return
         self._last[subject] = now
-        line = " ".join(text.split())
+        line = " ".join(text.replace("…", "...").split())
         if not self.quiet and sys.stderr is not None:
             with contextlib.suppress(Exception):  # closed, broken, replaced by who knows what: it must not matter
                 sys.stderr.write(f"loghook: {line}\n".encode("ascii", "backslashreplace").decode())

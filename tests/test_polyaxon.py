@@ -197,7 +197,7 @@ def test_the_package_has_each_question(name: str) -> None:
             "polyaxon+https://api:8/someone/digits",
         ),
         ({"POLYAXON_EXPERIMENT_INFO": "{", "POLYAXON_API": "http://api"}, ""),
-        ({"HYPERDASH_SERVER": "https://h.example.org"}, ""),
+        ({"HYPERDASH_SERVER": "https://h.example.org"}, "hyperdash+https://h.example.org"),
         (
             {"HYPERDASH_SERVER": "https://h.example.org", "HYPERDASH_API_KEY": "k"},
             "hyperdash+https://h.example.org",

@@ -204,7 +204,10 @@ def ask_email(given: str | None) -> str:
 def ask_password(*, twice: bool = False) -> str:
     """Return a password, typed without an echo; where standard input is no terminal, its next line."""
     if not sys.stdin.isatty():
-        return line()
+        password = line()
+        if twice and line(default=password) != password:
+            raise console.Failed("standard input: the two passwords are not equal")
+        return password
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=twice, err=True))
 
 
@@ -216,9 +219,11 @@ def read_key() -> str:
         raise console.Failed(f"standard input: {problem}") from None
 
 
-def line() -> str:
-    """Return the next line of standard input, without its end. Raises Failed where there is none."""
+def line(default: str | None = None) -> str:
+    """Return the next line of standard input, without its end; `default`, or Failed raised, where there is none."""
     text = sys.stdin.readline(LONGEST_LINE)
+    if not text and default is not None:
+        return default
     if not text:
         raise console.Failed("standard input has ended before everything was given")
     return text.rstrip("\r\n")

@@ -148,7 +148,14 @@ def _age(path: Path) -> float:
 def write_meta(directory: Path, meta: dict[str, Any]) -> None:
     """Write a writer's meta.json, whole or not at all."""
     temporary = directory / f".meta.{os.getpid()}"
-    temporary.write_bytes(orjson.dumps({"version": FORMAT, **meta}))
+    content = {"version": FORMAT, **meta}
+    try:
+        data = orjson.dumps(content)
+    except TypeError:  # a lone surrogate in a name, a value that JSON does not know: nothing here may stop a program
+        import json
+
+        data = json.dumps(content, default=str).encode("utf-8", "backslashreplace")
+    temporary.write_bytes(data)
     temporary.replace(directory / "meta.json")
 
 

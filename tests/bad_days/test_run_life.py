@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -248,3 +250,15 @@ def test_the_table_knows_this_platform() -> None:
     """The table's signals exist here."""
     assert sys.platform != "win32"
     assert signal.SIGHUP
+
+
+def test_a_name_that_is_no_text_stops_nothing(tmp_path: Path, home: Path) -> None:
+    """A script whose file name is no UTF-8, and so its run's name, runs and is recorded."""
+    script = os.fsencode(tmp_path) + b"/caf\xe9.py"
+    with open(script, "wb") as file:
+        file.write(b"import logging, loghook\nloghook.install()\nlogging.getLogger('train').error('kept')\n")
+    ended = subprocess.run([os.fsencode(sys.executable), script], capture_output=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (0, b"")
+    assert messages(home) == ["kept"]
+    started = next(event for event in events(home) if event.get("event") == "run_started")
+    assert started["run"]["name"] == "caf\\udce9"
