@@ -63,4 +63,4 @@ def test_everything_works_below_a_path(server: Any, proxied: str, open_page: Any
     until(page, "document.querySelector('.card .chart').data[0].x.length === 3")
     assert page.url.startswith(proxied)
     page.get_by_role("link", name="all runs").click()
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()

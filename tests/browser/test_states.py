@@ -30,7 +30,7 @@ def test_an_address_without_a_page_leads_back(server: Any, chromium: Any, expect
     expect(page.get_by_role("heading", name="Not found")).to_be_visible()
     expect(page.locator("main")).to_have_css("border-top-left-radius", "14px")
     page.get_by_role("link", name="All runs").click()
-    expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    expect(page.get_by_role("heading", name="Runs", level=1)).to_be_visible()
     context.close()
 
 
