@@ -3,6 +3,9 @@
 Bytes go to our own terminal or pipe first and unchanged. Signals that reach us alone are passed on: SIGINT, SIGQUIT and
 SIGHUP, which a terminal sends to a whole group, to the command's group, the others to the command itself. What the
 terminal signals by a key reaches the command through its own terminal, and not through us.
+
+A command without a terminal of its own gets ours when it reads from it or changes it, and not before: another program
+in the same pipe, a pager say, may want it.
 """
 
 from __future__ import annotations
@@ -27,7 +30,8 @@ __all__ = ["Ended", "Supervisor"]
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _TO_GROUP = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-_PASSED_ON = (*_ENDING, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCONT, signal.SIGCHLD)
+_OURS = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
+_PASSED_ON = (*_ENDING, signal.SIGUSR1, signal.SIGUSR2, *_OURS)
 _GRACE = 0.5
 """Seconds that what the command has started and left behind may still write, if it holds on to the output."""
 _TICK = 0.25
@@ -112,8 +116,6 @@ class Supervisor:
             )
             stack.callback(self._take_back)
             stack.callback(self._close)
-            if self._child.terminal is None:
-                self._lend(_STDIN)
             while not self._is_over():
                 self._step(bell)
             self._drain()
@@ -264,6 +266,9 @@ class Supervisor:
             number = self._arrived.pop(0)
             if number == signal.SIGWINCH:
                 self._resize()
+            elif number == signal.SIGTSTP:
+                if _has_shell():  # as the kernel has it: who can't be woken is not stopped
+                    self._suspend(alone=True)
             elif number == signal.SIGCONT:
                 self._go_on()
             elif number != signal.SIGCHLD:
@@ -303,26 +308,30 @@ class Supervisor:
         """The command was stopped: by its key, or because it wants the terminal."""
         if self._child.terminal is not None:
             return
-        if number in (signal.SIGTTIN, signal.SIGTTOU) and self._lent is None and self._lend():
+        if number in (signal.SIGTTIN, signal.SIGTTOU) and self._lend():
             os.killpg(self._child.pid, signal.SIGCONT)
         elif number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU) and _has_shell():
             self._suspend()
 
-    def _suspend(self) -> None:
-        """Stop the command and our own job, for the shell to take over; SIGCONT brings both back."""
+    def _suspend(self, *, alone: bool = False) -> None:
+        """Stop the command and our own job, for the shell to take over; SIGCONT brings both back.
+
+        `alone`: whoever else is in the job has been told to stop already.
+        """
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGSTOP)
         if self._raw:
             self._raw.leave()
         self._take_back()
-        os.killpg(os.getpgrp(), signal.SIGSTOP)
+        if alone:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            os.killpg(os.getpgrp(), signal.SIGSTOP)
 
     def _go_on(self) -> None:
         if self._raw:
             self._raw.enter()
         self._resize_silently()
-        if self._child.terminal is None:
-            self._lend(_STDIN)
         if self._status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGCONT)
@@ -331,26 +340,24 @@ class Supervisor:
         for ours, screen in self._child.screens.items():
             copy_size(screen, ours)
 
-    def _lend(self, fd: int | None = None) -> bool:
-        """Let the command's group have our terminal: `fd`, or the one that controls us. False if it is not our turn."""
-        opened = None
-        if fd is None:
-            try:
-                fd = opened = os.open("/dev/tty", os.O_RDWR)
-            except OSError:
-                return False
-        given = is_foreground(fd) and give_terminal(fd, self._child.pid)
-        if given:
-            self._lent, opened = fd, None
-        if opened is not None:
-            os.close(opened)
-        return given
+    def _lend(self) -> bool:
+        """Let the command's group have the terminal that controls us. False if it is not our turn, or it has it."""
+        if self._lent is not None:
+            return False
+        try:
+            fd = os.open("/dev/tty", os.O_RDWR)
+        except OSError:
+            return False
+        if is_foreground(fd) and give_terminal(fd, self._child.pid):
+            self._lent = fd
+            return True
+        os.close(fd)
+        return False
 
     def _take_back(self) -> None:
         if self._lent is not None:
             give_terminal(self._lent, os.getpgrp())
-            if self._lent != _STDIN:
-                os.close(self._lent)
+            os.close(self._lent)
             self._lent = None
 
 
