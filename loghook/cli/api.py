@@ -94,7 +94,12 @@ def find(url: str | None, home: Path) -> list[Server]:
     urls = [part.strip() for part in named if url is not None or part.strip().startswith(("http://", "https://"))]
     files = key_files(None, home)
     if urls:
-        sources = [(place, KeySource(files=files, warn=note, url=place)) for place in urls]
+        every = [part.strip() for part in settings.url.split(",") if part.strip()]
+        shares = [(every.index(place), len(every)) if place in every else (0, 1) for place in urls]
+        sources = [
+            (place, KeySource(files=files, warn=note, url=place, share=share))
+            for place, share in zip(urls, shares, strict=True)
+        ]
     else:
         # The server on this machine keeps its key in its own folder where the settings have another server's, and in
         # the settings else; LOGHOOK_API_KEY may belong to another one too.

@@ -99,7 +99,10 @@ class Polyaxon:
 
     async def exchange(self, request: Request, account: int) -> Response:
         """POST .../ephemeraltoken: the key that was sent, which access has looked at."""
-        return encoded(request, {"token": request.headers["authorization"].partition(" ")[2].strip()})
+        token = request.headers.get("authorization", "").partition(" ")[2].strip()
+        if not token:
+            raise Problem(401, "the token to exchange is missing: it goes into the Authorization header")
+        return encoded(request, {"token": token})
 
     def _reading(self, kind: str) -> Private:
         async def read(request: Request, account: int) -> Response:
