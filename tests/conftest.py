@@ -79,6 +79,8 @@ settings.load_profile("loghook")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs so, and children inherit it: tests that press Ctrl-C would wait in vain.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # for the same reason
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     # So does nohup with this one.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
