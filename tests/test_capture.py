@@ -299,7 +299,8 @@ def test_pdb_works_in_monitored_code(tmp_path: Path) -> None:
 
 
 FORKS = """\
-import loghook, os
+import loghook, os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
 with loghook.Experiment("x", quiet=True) as exp:
     print("begun, ", end="", flush=True)
     if not os.fork():

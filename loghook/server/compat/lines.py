@@ -10,6 +10,8 @@ from typing import Any
 __all__ = ["lines", "loaded", "plain"]
 
 LARGEST_INTEGER = 2**63
+DEEPEST = 100
+"""Levels of lists and objects within each other."""
 LONGEST_INTEGER = 400
 """Digits; more than any float has."""
 
@@ -17,9 +19,16 @@ LONGEST_INTEGER = 400
 def loaded(body: bytes | str) -> Any:
     """Return what a JSON text holds, NaN and the infinities as Python's json writes them. Raises ValueError."""
     try:
-        return json.loads(body, parse_int=_integer)
+        value = json.loads(body, parse_int=_integer)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    level = [value]
+    for _ in range(DEEPEST):  # how deep Python itself goes is another depth in each of its versions
+        inside = [at.values() if isinstance(at, dict) else at for at in level if isinstance(at, (dict, list))]
+        level = [one for each in inside for one in each]
+        if not level:
+            return value
+    raise ValueError("nested too deeply")
 
 
 def _integer(digits: str) -> int | float:
