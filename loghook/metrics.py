@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
-from decimal import Decimal
 from numbers import Complex, Real
 from typing import Any, NamedTuple
 
@@ -48,7 +48,8 @@ def _known(value: object) -> int | float | str | None:
         return _finite(float(value))
     if isinstance(value, int):
         return int(value) if -_SAFE_INT <= value < _SAFE_INT else _finite(_to_float(value))
-    if isinstance(value, Decimal):
+    decimal = sys.modules.get("decimal")  # who logs one has imported it
+    if decimal and isinstance(value, decimal.Decimal):
         return "NaN" if value.is_nan() else _finite(float(value))
     return None
 
