@@ -7,32 +7,32 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from loghook._version import __version__
-from loghook.environment import (
-    get_cluster_def,
-    get_data_path,
-    get_data_paths,
-    get_declarations,
-    get_experiment_info,
-    get_job_info,
-    get_log_level,
-    get_outputs_path,
-    get_outputs_refs_paths,
-    get_params,
-    get_task_info,
-    get_tf_config,
-)
-from loghook.errors import ConfigurationError, LoghookError, ServerError, SpoolError
-from loghook.formatter import LogHookFormatter
-from loghook.handler import LogHookHandler
-from loghook.helper import send_metrics
-from loghook.installation import install, uninstall
-from loghook.run import Run
-from loghook.session import flush, stats
 
 if TYPE_CHECKING:
+    from loghook.environment import (
+        get_cluster_def,
+        get_data_path,
+        get_data_paths,
+        get_declarations,
+        get_experiment_info,
+        get_job_info,
+        get_log_level,
+        get_outputs_path,
+        get_outputs_refs_paths,
+        get_params,
+        get_task_info,
+        get_tf_config,
+    )
+    from loghook.errors import ConfigurationError, LoghookError, ServerError, SpoolError
     from loghook.experiment import Experiment
+    from loghook.formatter import LogHookFormatter
+    from loghook.handler import LogHookHandler
+    from loghook.helper import send_metrics
+    from loghook.installation import install, uninstall
     from loghook.monitoring import monitor
     from loghook.notebook import monitor_cell
+    from loghook.run import Run
+    from loghook.session import flush, stats
 
 __all__ = [
     "ConfigurationError",
@@ -65,14 +65,26 @@ __all__ = [
     "uninstall",
 ]
 
-_LATE = {
-    "Experiment": "loghook.experiment",
-    "load_ipython_extension": "loghook.notebook",
-    "monitor": "loghook.monitoring",
-    "monitor_cell": "loghook.notebook",
-    "unload_ipython_extension": "loghook.notebook",
+_HOMES = {
+    "environment": (
+        *("get_cluster_def", "get_data_path", "get_data_paths", "get_declarations", "get_experiment_info"),
+        *("get_job_info", "get_log_level", "get_outputs_path", "get_outputs_refs_paths", "get_params"),
+        *("get_task_info", "get_tf_config"),
+    ),
+    "errors": ("ConfigurationError", "LoghookError", "ServerError", "SpoolError"),
+    "experiment": ("Experiment",),
+    "formatter": ("LogHookFormatter",),
+    "handler": ("LogHookHandler",),
+    "helper": ("send_metrics",),
+    "installation": ("install", "uninstall"),
+    "monitoring": ("monitor",),
+    "notebook": ("load_ipython_extension", "monitor_cell", "unload_ipython_extension"),
+    "run": ("Run",),
+    "session": ("flush", "stats"),
 }
-"""What is imported when it is first asked for, so that a script with `install` alone does not wait for it."""
+"""Where each name lives; its module is imported when the name is first asked for, so that an import costs nothing."""
+
+_LATE = {name: f"loghook.{module}" for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
