@@ -14,6 +14,7 @@ from loghook.credentials import KeySource
 from loghook.testing import Answer, Clock, Request, lost_reply
 from loghook.transports import Batch, Delivered, Outcome, TryLater
 from loghook.transports.polyaxon import PolyaxonTransport
+from loghook.transports.polyaxon.access import with_tokens
 from loghook.transports.polyaxon.generation2 import Polyaxon2Transport
 from loghook.transports.polyaxon.names import metric_file, run_uuid, slug
 from loghook.transports.polyaxon.pace import RATE, Pace
@@ -359,3 +360,17 @@ def test_a_log_of_a_day_is_some_thousand_files() -> None:
     assert sent[1] - sent[0] < 1.5
     assert sent[-1] - sent[-2] < 10.5
     assert len(sent) < 10_000
+
+
+def test_a_jobs_token_goes_to_its_own_platform_alone() -> None:
+    """In a job the platform's token is for the platform; another host gets LOGHOOK_API_KEY, or none."""
+    job = {
+        "POLYAXON_RUN_INSTANCE": "acme.mnist.runs.8aac02e3a62a4f0aaa257c59da5eab80",
+        "POLYAXON_HOST": "http://polyaxon.example:80",
+        "POLYAXON_AUTH_TOKEN": "the-job's",
+    }
+    own, other = "polyaxon+http://polyaxon.example/acme/mnist", "polyaxon+http://other.example/acme/mnist"
+    assert with_tokens(KeySource(environ=job), job, own).get() == "the-job's"
+    assert with_tokens(KeySource(environ=job), job, other).get() is None
+    both = {**job, "LOGHOOK_API_KEY": "mine"}
+    assert with_tokens(KeySource(environ=both), both, other).get() == "mine"

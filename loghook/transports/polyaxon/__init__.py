@@ -38,7 +38,7 @@ class PolyaxonTransport(Transport):
         super().__init__(url, keys, timeout=timeout)
         self._place = place_of(url)
         self._open = (url, keys, timeout, environ)
-        self._calls = Calls(self._place.address, with_tokens(keys, environ), timeout=timeout, needs_token=False)
+        self._calls = Calls(self._place.address, with_tokens(keys, environ, url), timeout=timeout, needs_token=False)
         self._transport: Transport | None = None
 
     def send(self, batch: Batch) -> Outcome:

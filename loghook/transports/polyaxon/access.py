@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import ConfigurationError
+from ...job import job_of
+from ...keyfile import same_place
 from ..address import Address, masked
 
 if TYPE_CHECKING:
@@ -38,11 +40,15 @@ def place_of(url: str) -> Place:
     return Place(replace(address, url=f"{head}://{'/'.join(parts[:-2])}"), parts[-2], parts[-1])
 
 
-def with_tokens(keys: KeySource, environ: Mapping[str, str]) -> KeySource:
+def with_tokens(keys: KeySource, environ: Mapping[str, str], url: str) -> KeySource:
     """The key source that looks first where Polyaxon puts tokens: its variables, its files in a job and at home.
 
-    The files of loghook and Hyperdash are left out: their keys are not for Polyaxon.
+    The files of loghook and Hyperdash are left out: their keys are not for Polyaxon. In a job its tokens are for the
+    job's own platform; a `url` somewhere else gets LOGHOOK_API_KEY or nothing.
     """
+    job = job_of(environ)
+    if job is not None and job.host and not same_place(job.host, url):
+        return keys.preferring((), (), NAMES)
     context = environ.get("POLYAXON_CONTEXT_ROOT") or "/plx-context"
     home = environ.get("POLYAXON_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".polyaxon")
     files = (Path(context) / ".configs" / ".auth", Path(home) / ".auth")

@@ -22,7 +22,7 @@ def inputs(job: Job, keys: KeySource, environ: Mapping[str, str], *, timeout: fl
 
     Raises ConfigurationError when the job's address is none.
     """
-    calls = Calls(Address.parse(job.host), with_tokens(keys, environ), timeout=timeout, needs_token=False)
+    calls = Calls(Address.parse(job.host), with_tokens(keys, environ, job.host), timeout=timeout, needs_token=False)
     try:
         reply = calls.json("GET", f"/api/v1/{job.owner}/{job.project}/runs/{job.id}")
         if isinstance(reply, TryLater):

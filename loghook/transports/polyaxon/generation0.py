@@ -77,7 +77,7 @@ class Polyaxon0Transport(Transport):
         self._project = f"/api/v1/{place.owner}/{place.project}"
         self._calls = Calls(
             place.address,
-            with_tokens(keys, environ),
+            with_tokens(keys, environ, url),
             timeout=timeout,
             needs_token=True,
             exchange=self._exchange if self._ephemeral and self._job is not None else None,

@@ -52,7 +52,7 @@ class Polyaxon2Transport(Transport):
         """Connects to nothing yet. `timeout` in seconds, `clock` in seconds. Raises ConfigurationError."""
         super().__init__(url, keys, timeout=timeout)
         self._place = place_of(url)
-        keys = with_tokens(keys, environ)
+        keys = with_tokens(keys, environ, url)
         self._calls = Calls(self._place.address, keys, timeout=timeout, needs_token=False)
         self._clock = clock
         self._environ = environ
