@@ -32,7 +32,6 @@ TEST = [
     "playwright>=1.45",
     "pytest>=8.2",
     "pytest-randomly>=3.15",
-    "pytest-rerunfailures>=14",
     "pytest-timeout>=2.3",
     "tensorboardX>=2.6",
     "tqdm>=4.66",

@@ -266,7 +266,7 @@ def check_read(source: Log | WriterSpool, model: Model, index: int, size: int, f
 DEFAULT = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
-LONG = settings(DEFAULT, max_examples=300, stateful_step_count=60)
+LONG = settings(DEFAULT, max_examples=2000, stateful_step_count=80)
 
 
 def test_a_log_is_a_list() -> None:
