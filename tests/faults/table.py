@@ -41,8 +41,9 @@ def _cells(row: Row, figures: Figures) -> tuple[str, ...]:
 
 
 def _table(lines: Iterable[tuple[str, ...]]) -> str:
-    rule = ("---",) * 3 + ("---:",) * 3 + ("---",)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (_HEAD, rule, *lines)).replace("|  |", "| |")
+    rule = "|---|---|---|---:|---:|---:|---|"
+    head, *body = (("| " + " | ".join(cells) + " |").replace("|  |", "| |") for cells in (_HEAD, *lines))
+    return "\n".join([head, rule, *body])
 
 
 def _split(line: str) -> tuple[str, ...]:
