@@ -130,6 +130,40 @@ def test_a_long_log_is_walked_in_both_directions(server: Any, open_page: Any, ex
         until(page, f"[...document.querySelectorAll('.record .message')].at(-1).textContent !== '{shown[-1]}'")
 
 
+SLOW_START = """() => {
+    // The answer with the first records comes late, and the answer to whatever else is asked meanwhile still later.
+    const real = window.fetch;
+    let started = null;
+    window.fetch = (url, ...rest) => {
+        const text = String(url.url || url);
+        if (!text.includes("/logs?")) return real(url, ...rest);
+        if (/[?&]after=0(&|$)/.test(text)) {
+            started = new Promise((done) => setTimeout(done, 4000)).then(() => real(url, ...rest));
+            return started;
+        }
+        const later = () => new Promise((done) => setTimeout(done, 300));
+        return started ? started.then(later).then(() => real(url, ...rest)) : real(url, ...rest);
+    };
+}"""
+
+
+def test_a_slow_way_to_the_first_record_loses_no_record(server: Any, open_page: Any, expect: Any) -> None:
+    """What is asked for while the first records are on their way does not make a gap behind them."""
+    server.begin("slow", "slow")
+    server.log("slow", *(f"line {i}" for i in range(1000)))
+    page = open_page(server, "runs/slow")
+    expect(page.locator(".record").last).to_contain_text("line 999")
+    page.evaluate(SLOW_START)
+    page.get_by_role("button", name="First").click()
+    expect(page.locator(".record").first).to_have_text(re.compile("line 0$"), timeout=30_000)
+    page.wait_for_timeout(1000)
+    while (shown := messages(page))[-1] != "line 999":
+        page.evaluate("document.querySelector('#lines').scrollTop = 1e9")
+        expect(page.locator(".record .message").last).not_to_have_text(shown[-1], timeout=30_000)
+    first = int(shown[0].removeprefix("line "))
+    assert shown == [f"line {i}" for i in range(first, 1000)]
+
+
 def test_a_rare_text_is_found_far_back(server: Any, open_page: Any, expect: Any) -> None:
     """A filter that matches two records in 30,000 shows both."""
     server.begin("rare", "rare")

@@ -88,12 +88,20 @@ export class Log {
     this.#fill();
   }
 
-  // Goes to the very first record.
+  // Goes to the very first record. Until it is there nothing else is asked for: what is new would be taken for the
+  // continuation of the records at the start. Whoever wants the end meanwhile gets it.
   async start() {
     const turn = ++this.turn;
-    this.loading = false;
-    const page = await this.fetch({ after: 0, limit: PAGE });
-    if (turn === this.turn) this.#fresh({ ...page, first: null }, false);
+    this.loading = true;
+    this.atEnd = false;
+    try {
+      const page = await this.fetch({ after: 0, limit: PAGE });
+      if (turn !== this.turn) return;
+      this.loading = false;
+      this.#fresh({ ...page, first: null }, false);
+    } finally {
+      if (turn === this.turn) this.loading = false;
+    }
   }
 
   // Follows the end again.
