@@ -15,6 +15,7 @@ try:
 
     import loghook
     from loghook.cli import console
+    from loghook.cli.backup import backup
     from loghook.cli.completion import completion
     from loghook.cli.demo import demo
     from loghook.cli.keys import keys
@@ -46,6 +47,7 @@ def cli() -> None:
 
 
 for command in (
+    backup,
     completion,
     demo,
     keys,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import signal
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -26,6 +27,7 @@ __all__ = [
     "clean",
     "complain",
     "cut",
+    "database_option",
     "environment",
     "exit_on_sigterm",
     "home_folder",
@@ -34,6 +36,7 @@ __all__ = [
     "needs",
     "note",
     "print_json",
+    "progress_bar",
     "run",
     "settings_in_force",
     "table",
@@ -52,6 +55,12 @@ home_option = click.option(
     "--home",
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of credentials, spools and database.  [default: LOGHOOK_HOME, or ~/.loghook]",
+)
+database_option = click.option(
+    "--database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="LOGHOOK_DATABASE",
+    help="The server's database.  [default: LOGHOOK_DATABASE, or server/loghook.db in the home folder]",
 )
 
 
@@ -221,3 +230,22 @@ def table(rows: list[list[str]], *, columns: int | None, colours: Callable[[int,
             cells.append(colours(i, padded) if colours else padded)
         lines.append("".join(cells).rstrip())
     return lines
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr; yields what moves it: `progress(done, total)`."""
+    update: Callable[[int], None] | None = None
+    position = 0
+    with contextlib.ExitStack() as stack:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal update, position
+            if shown and total and update is None:
+                bar = click.progressbar(length=total, label=label, file=sys.stderr)
+                update = stack.enter_context(bar).update
+            if update is not None:
+                update(done - position)
+                position = done
+
+        yield progress

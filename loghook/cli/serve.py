@@ -31,6 +31,7 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     envvar="LOGHOOK_NOTIFY",
     help="Tell this address when a run ends or is lost; may be repeated.  [default: notify in loghook.json]",
 )
+@console.database_option
 @console.home_option
 def serve(
     host: str,
@@ -40,6 +41,7 @@ def serve(
     keyfile: Path | None,
     sign_up: bool | None,
     notify: tuple[str, ...],
+    database: Path | None,
     home: Path | None,
 ) -> None:
     """Show runs in the browser: those of this machine, and those sent here.
@@ -47,6 +49,8 @@ def serve(
     Prints a sign-in link and serves until Ctrl-C. What scripts on this machine logged while no server ran is
     there too. Other machines reach it only with --host 0.0.0.0 or an address of this machine, and only with a key.
     What ended scripts left for other platforms is sent to those, as `loghook sync` does.
+
+    --database names the file that holds the runs, a copy made by `loghook backup` say: the server goes on from there.
 
     --notify takes an address of ntfy (https://ntfy.sh/TOPIC), a Slack webhook, or any that takes JSON.
 
@@ -75,4 +79,5 @@ def serve(
         deliver=deliver,
         sign_up=sign_up,
         notify=notify or None,
+        database=database,
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ def sync(patience: float, home: Path | None, as_json: bool) -> None:
     from loghook.sync import sync
 
     folder = console.home_folder(home)
-    with progress_bar(sys.stderr.isatty()) as progress:
+    with console.progress_bar("delivering", sys.stderr.isatty()) as progress:
         done = sync(folder, opener(folder), patience=patience, progress=progress)
     if as_json:
         console.print_json({"delivered": done.delivered, "refused": done.refused, "left": done.left})
@@ -75,22 +74,3 @@ def opener(home: Path) -> Callable[[str, str], Destination]:
         return destination(url, keys, settings.timeout)
 
     return open_destination
-
-
-@contextlib.contextmanager
-def progress_bar(shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, of bytes; yields what moves it: `progress(done, total)`."""
-    update: Callable[[int], None] | None = None
-    position = 0
-    with contextlib.ExitStack() as stack:
-
-        def progress(done: int, total: int) -> None:
-            nonlocal update, position
-            if shown and total and update is None:
-                bar = click.progressbar(length=total, label="delivering", file=sys.stderr)
-                update = stack.enter_context(bar).update
-            if update is not None:
-                update(done - position)
-                position = done
-
-        yield progress

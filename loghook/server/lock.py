@@ -8,14 +8,18 @@ from pathlib import Path
 
 from loghook.errors import ServerError
 
-__all__ = ["HomeLock"]
+__all__ = ["HomeLock", "holder_of"]
 
 
 class HomeLock:
-    """Holds HOME/server/lock. Raises ServerError when another server holds it."""
+    """Holds HOME/server/lock, or the lock of a database elsewhere. Raises ServerError when another server holds it."""
 
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self, path: Path, *, guards: Path | None = None) -> None:
+        """`guards` is what the lock is for; None: the home folder that it lies in."""
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ServerError(f"{path} cannot be used: {error.strerror}") from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -23,7 +27,7 @@ class HomeLock:
             os.close(self._descriptor)
             who = f" ({holder})" if holder else ""
             raise ServerError(
-                f"another server{who} uses {path.parent.parent}; stop it, or give this one another home folder"
+                f"another server{who} uses {guards or path.parent.parent}; stop it, or give this one another"
             ) from None
         self.tell("")
 
@@ -37,3 +41,18 @@ class HomeLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def holder_of(path: Path) -> str | None:
+    """Return what the living holder of a lock file told, "" before it told anything; None where nobody holds it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return os.read(descriptor, 8192).decode("utf-8", "replace").strip()
+    finally:
+        os.close(descriptor)
+    return None

@@ -71,6 +71,7 @@ class Server:
             settings.
         sign_up: whether whoever reaches this server may make an account; None: from this machine only, and only where
             it listens to this machine alone under no other name.
+        database: the file that holds the runs; None: server/loghook.db in the home folder.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Server:
         deliver: Callable[[Path], object] | None = None,
         sign_up: bool | None = None,
         notify: Iterable[str] | None = None,
+        database: Path | None = None,
     ) -> None:
         self.home = Path(home)
         self._host = host
@@ -97,6 +99,7 @@ class Server:
         self._deliver = deliver
         self._sign_up = sign_up
         self._notify = None if notify is None else tuple(notify)
+        self._database = None if database is None else Path(database).absolute()
         self._closers: list[Callable[[], object]] = []
         self._link_token = ""
         self.key = ""
@@ -113,7 +116,7 @@ class Server:
             self._open()
         except sqlite3.Error as error:
             self.stop()
-            raise ServerError(f"{self.home / 'server' / 'loghook.db'} cannot be used: {error}") from error
+            raise ServerError(f"{self.database} cannot be used: {error}") from error
         except BaseException:
             self.stop()
             raise
@@ -123,6 +126,11 @@ class Server:
         """Stop: requests under way get two seconds, what was taken is stored. A second call does nothing."""
         while self._closers:
             self._closers.pop()()
+
+    @property
+    def database(self) -> Path:
+        """The file that holds the runs."""
+        return self._database or self.home / "server" / "loghook.db"
 
     @property
     def url(self) -> str:
@@ -159,10 +167,12 @@ class Server:
         told = destinations(urls_in(settings) if self._notify is None else self._notify)
         lock = HomeLock(folder / "lock")
         self._closers.append(lock.release)
+        # Another home folder's server must not write to the same file.
+        self._closers.append(HomeLock(Path(f"{self.database}.lock"), guards=self.database).release)
         listening = bind(self._host, self._port)
         self._closers.append(listening.close)
         self._port = listening.getsockname()[1]
-        store = Store(folder / "loghook.db")
+        store = Store(self.database)
         self._closers.append(store.close)
         accounts = Accounts(store)
         self._link_token = accounts.link_token
@@ -187,7 +197,8 @@ class Server:
             Polyaxon(access, store, ingest, intake),
         )
         self._run(Guard(routes, self._hosts), listening)
-        lock.tell(f"process {os.getpid()}, {self.url}")
+        elsewhere = f", {self._database}" if self._database else ""
+        lock.tell(f"process {os.getpid()}{elsewhere}, {self.url}")
         self._closers.append(local.close)
         self._repeat("loghook-local", LOCAL_SECONDS, local.look)
         self._tell(store, told)
@@ -269,6 +280,7 @@ def serve(
     deliver: Callable[[Path], object] | None = None,
     sign_up: bool | None = None,
     notify: Iterable[str] | None = None,
+    database: Path | None = None,
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; prints its address and a link that signs a browser in.
 
@@ -290,6 +302,7 @@ def serve(
             deliver=deliver,
             sign_up=sign_up,
             notify=notify,
+            database=database,
         )
         with server:
             print(f"loghook server at {server.url}", flush=True)
