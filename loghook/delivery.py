@@ -122,6 +122,8 @@ class Delivery:
 
     def _advance(self, batch: Batch, decision: Advance) -> None:
         """Note what was taken, and acknowledge what is safe: whole stretches, as they were taken."""
+        for start, reason in decision.late:
+            self._refuse_late(start, reason)
         reached = decision.offset if decision.taken is None else decision.taken
         if reached > batch.offset:
             self._taken.append(self._stretch(batch, reached, decision))
@@ -140,6 +142,20 @@ class Delivery:
                 self._keep_apart(span[0], batch.body[span[0] - batch.offset : span[1] - batch.offset], reason)
         refused = len(ours) + len(decision.set_aside)
         return _Taken(reached, taken.count - len(decision.set_aside), refused)
+
+    def _refuse_late(self, start: int, reason: str) -> None:
+        """Keep an event apart that was taken with an earlier batch, and count it as refused after all."""
+        event = b""
+        with contextlib.suppress(LookupError, OSError):  # the count is kept all the same
+            data = self.source.read(start, self.batch_size)
+            event = data[: data.find(b"\n") + 1]
+        self._keep_apart(start, event, reason)
+        for number, stretch in enumerate(self._taken):
+            if self.position <= start < stretch.end:
+                counts = stretch._replace(events=stretch.events - 1, refused=stretch.refused + 1)
+                self._taken[number] = counts
+                return
+        self.source.acks.move(self.destination, self.position, events=-1, refused=1)
 
     def _keep_apart(self, offset: int, event: bytes, reason: str) -> None:
         self.set_aside += 1

@@ -57,13 +57,15 @@ WIDE_OPEN = 8 * 1024 * 1024
 class Advance:
     """Acknowledge everything below `offset`. `set_aside` are lines the platform could not store: (line, reason).
 
-    While the transport holds events, `taken` is where to go on, and `offset` stays behind it.
+    While the transport holds events, `taken` is where to go on, and `offset` stays behind it. `late` are events of
+    earlier batches that the platform could not store: (start, reason).
     """
 
     offset: int
     set_aside: tuple[tuple[int, str], ...] = ()
     seconds: float = 0.0
     taken: int | None = None
+    late: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,8 @@ class Retry:
             limit=self.limit,
         )
         if outcome.taken is None:
-            return after, Advance(taken, outcome.set_aside)
-        return after, Advance(min(outcome.offset, taken), outcome.set_aside, taken=taken)
+            return after, Advance(taken, outcome.set_aside, late=outcome.late)
+        return after, Advance(min(outcome.offset, taken), outcome.set_aside, taken=taken, late=outcome.late)
 
     def _gap(self, outcome: Gap, batch: Batch, jitter: float) -> tuple[Retry, Decision]:
         if not 0 <= outcome.offset < batch.offset:

@@ -78,6 +78,25 @@ def test_a_transport_that_holds_is_asked_again_with_an_empty_batch() -> None:
     assert transport.batches[-1].offset == SIZE
 
 
+def test_an_event_that_is_refused_late_is_counted_and_kept(tmp_path: Path) -> None:
+    """What the platform turns out not to take of an earlier batch counts as refused, and its line is kept."""
+    source, transport = Source(tmp_path), Holding()
+    delivery = Delivery(source, "there", 1 << 20)
+    for number in range(3):
+        source.data += LINES[number] * 2
+        delivery.step(transport)
+    transport.next = Delivered(6 * SIZE, taken=6 * SIZE, late=((3 * SIZE, "no"),))
+    delivery.step(transport)
+    assert source.acks.get("there") == (6 * SIZE, 5, 1)
+    transport.next = Delivered(7 * SIZE, late=((0, "no"),))  # so late that it counts as delivered
+    source.data += LINES[3]
+    delivery.step(transport)
+    assert source.acks.get("there") == (7 * SIZE, 5, 2)
+    kept = [json.loads(line) for line in (tmp_path / "refused.ndjson").read_text().splitlines()]
+    assert [(one["offset"], one["event"]) for one in kept] == [(3 * SIZE, LINES[1].decode()), (0, LINES[0].decode())]
+    assert delivery.set_aside == 2
+
+
 def test_acknowledging_stops_at_the_end_of_a_batch() -> None:
     """An offset inside what was taken acknowledges only the batches that end before it."""
     source, transport = Source(), Holding()

@@ -10,6 +10,7 @@ What is sent in one piece and is dear (a file that a platform only takes whole) 
 may take a batch, answer `Delivered(offset, taken=batch.next)` with an older offset, and send what it holds later:
 it is asked again every flush interval, with an empty batch where nothing new came, and nothing beyond `offset` is
 acknowledged until a later outcome says so. What it holds may be forgotten with the process: it lies in the spool.
+An event of an earlier batch that the platform turns out not to take is named in `late`.
 """
 
 from __future__ import annotations
@@ -103,12 +104,14 @@ class Delivered:
 
     `set_aside` names lines of the batch that the platform took but could not store: (line, reason). `taken` is given
     where the transport holds events that are not safe yet: the next batch is to begin there, while `offset` is the end
-    of an earlier batch (or the start of the first that is held).
+    of an earlier batch (or the start of the first that is held). `late` names events of earlier batches, taken and not
+    safe until now, that the platform could not store: (where in the log the event starts, reason), each once.
     """
 
     offset: int
     set_aside: tuple[tuple[int, str], ...] = ()
     taken: int | None = None
+    late: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

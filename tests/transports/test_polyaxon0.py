@@ -215,6 +215,17 @@ def test_a_line_that_is_refused_is_set_aside_alone(server: FakePolyaxon0) -> Non
     server.violations.clear()
 
 
+def test_an_event_of_which_all_is_refused_is_named_once(server: FakePolyaxon0) -> None:
+    """A record whose point and whose line are refused, each in a request of its own, is one event set aside."""
+    respond, too_large = server.respond, Answer(413, {"Content-Type": "text/html"}, b"<h1>413</h1>")
+    server.respond = lambda request: too_large if b"poison" in request.body else respond(request)
+    outcome = transport(server).send(batch(record("one"), record("poison", metrics={"poison": 1.0}), record("two")))
+    assert isinstance(outcome, Delivered)
+    assert [line for line, _ in outcome.set_aside] == [1]
+    (experiment,) = server.entities.values()
+    assert [line[-3:] for line in experiment.logs] == ["one", "two"]
+
+
 def test_loghooks_key_is_not_shown_to_polyaxon(server: FakePolyaxon0) -> None:
     """Polyaxon's own token goes before LOGHOOK_API_KEY, and Hyperdash's is never sent."""
     environ = {"LOGHOOK_API_KEY": "not-for-polyaxon", "POLYAXON_USER_TOKEN": server.tokens[0]}

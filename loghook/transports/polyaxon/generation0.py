@@ -34,6 +34,7 @@ from .access import place_of, with_tokens
 from .calls import Calls, Trouble, listed
 from .events import Said, say
 from .names import run_uuid, slug
+from .refusals import Refusals
 from .requests0 import Experiment, Request, run_env
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _Flow:
     cursor: int
     done: int
     waiting: deque[Request] = field(default_factory=deque)
-    refused: list[tuple[int, str]] = field(default_factory=list)
+    refused: Refusals = field(default_factory=Refusals)
 
 
 class Polyaxon0Transport(Transport):
@@ -105,7 +106,9 @@ class Polyaxon0Transport(Transport):
             return experiment
         self._experiments[batch.run] = experiment
         said = list(say(batch, since=flow.cursor))
-        flow.refused += [(one.start, one.error) for one in said if one.error]
+        for one in said:
+            if one.error:
+                flow.refused.add([one.start], one.error)
         flow.waiting.extend(Request("POST", "_heartbeat/", None, [one.start]) for one in said if self._beats(one))
         flow.waiting.extend(experiment.requests(said))
         flow.cursor = max(flow.cursor, batch.next)
@@ -117,19 +120,12 @@ class Polyaxon0Transport(Transport):
 
     def _delivered(self, batch: Batch, flow: _Flow) -> Outcome:
         """All is there up to the cursor, which lies beyond a batch that was cut short: then that waits for its rest."""
-        aside = tuple(
-            (line, reason)
-            for line, start, _ in (batch.events() if flow.refused else ())
-            for refused, reason in flow.refused
-            if refused == start
-        )
-        flow.refused = [one for one in flow.refused if not batch.offset <= one[0] < batch.next]
         if flow.cursor > batch.next:
-            return Delivered(flow.done, aside, taken=batch.next)
+            return flow.refused.delivered(batch, flow.done, taken=batch.next)
         flow.done = flow.cursor
         if len(self._flows) > 1:
             self._flows.pop((batch.run, batch.writer), None)
-        return Delivered(batch.next, aside)
+        return flow.refused.delivered(batch, batch.next)
 
     def _next(self, flow: _Flow, path: str) -> TryLater | None:
         request = flow.waiting[0]
@@ -140,7 +136,7 @@ class Polyaxon0Transport(Transport):
         if trouble is not None and len(request.starts) > 1 and isinstance(request.content, list):
             flow.waiting.extendleft(reversed(request.halves()))
         elif trouble is not None:
-            flow.refused += [(start, trouble.reason) for start in request.starts]
+            flow.refused.add(request.starts, trouble.reason)
         return None
 
     def _do(self, request: Request, path: str) -> Trouble | None:

@@ -80,16 +80,9 @@ class Polyaxon2Transport(Transport):
         """What is safe; between chunks' ends nothing is, so a batch that was cut short has to wait for its rest."""
         if writer.safe <= batch.next:
             writer.told = writer.safe
-        aside = tuple(
-            (line, reason)
-            for line, start, _ in (batch.events() if writer.refused else ())
-            for refused, reason in writer.refused
-            if refused == start
-        )
-        writer.refused = [one for one in writer.refused if not batch.offset <= one[0] < batch.next]
         if writer.told == batch.next:
-            return Delivered(batch.next, aside)
-        return Delivered(writer.told, aside, taken=batch.next)
+            return writer.refused.delivered(batch, batch.next)
+        return writer.refused.delivered(batch, writer.told, taken=batch.next)
 
     def _publisher(self, batch: Batch) -> Publisher | Trouble:
         key = (batch.run, batch.writer)

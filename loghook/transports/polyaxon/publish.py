@@ -2,10 +2,14 @@
 
 Params and `running` at once; then, when they are due, the lines of the log and the points of the metrics; the end of
 the run when all else is there. Each step that was done is done: what fails is tried again from there.
+
+What the platform refuses for its size, be it one line alone or the points that no longer go into their metric's file,
+is named as refused, and the rest goes on.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +27,7 @@ __all__ = ["Publisher"]
 
 LOGS, METRICS = "plxlogs", "events/metric"
 LONGEST_MESSAGE = 60_000
+NONE_YET = sys.maxsize
 
 
 @dataclass(slots=True)
@@ -65,13 +70,14 @@ class Publisher:
         self._change = _Change()
         self._statuses: list[_Status] = []
         self._known = bool(run.marker(writer.name))
-        self._has_metrics = False
+        self._too_large = NONE_YET
+        """The size of the smallest metric file that was refused for it."""
 
     def take(self, said: Said) -> None:
         """Hold what an event says."""
         writer = self.writer
         if said.error:
-            writer.refused.append((said.start, said.error))
+            writer.refused.add([said.start], said.error)
             return
         if said.params or said.run is not None:
             self._change.starts.append(said.start)
@@ -124,7 +130,7 @@ class Publisher:
             return None
         trouble = self._run.change(**content)
         if isinstance(trouble, Refused):
-            self.writer.refused += [(start, trouble.reason) for start in change.starts]
+            self.writer.refused.add(change.starts, trouble.reason)
             trouble = None
         if trouble is None:
             self._change, self._known = _Change(), True
@@ -152,7 +158,7 @@ class Publisher:
             status.message = ""
             trouble = self._run.status(status.kind, "", status.time)
         if isinstance(trouble, Refused):
-            self.writer.refused.append((status.start, trouble.reason))
+            self.writer.refused.add([status.start], trouble.reason)
             return None
         return trouble
 
@@ -166,7 +172,7 @@ class Publisher:
                 chunks[:1] = chunks[0].halves()
                 continue
             if isinstance(trouble, Refused):
-                writer.refused.append((chunks[0].lines[0][0], trouble.reason))
+                writer.refused.add([chunks[0].lines[0][0]], trouble.reason)
             elif trouble is not None:
                 return trouble
             del chunks[0]
@@ -184,6 +190,8 @@ class Publisher:
         outputs = {series.file: series.last for series in held}
         info = {marker_name(writer.name): writer.marker(), "has_metrics": True}
         trouble = self._run.change(outputs=outputs, meta_info=info)
+        if isinstance(trouble, Refused):  # the last values are in the files too; without the marker points come twice
+            trouble = self._run.change(meta_info={**info, "loghook-trouble": trouble.reason})
         if trouble is not None:
             return trouble
         for series in held:
@@ -217,10 +225,36 @@ class Publisher:
         for series in held:
             if series.sent:
                 continue
-            trouble = self._run.files.write(METRICS, f"{series.file}.plx", series.content())
+            trouble = self._write(series, series.content())
+            if isinstance(trouble, Refused) and trouble.too_large:
+                trouble = self._fill(series, trouble)
             if trouble is not None:
                 return trouble
             series.sent = True
+        return None
+
+    def _write(self, series: Series, content: bytes) -> Trouble | None:
+        trouble = self._run.files.write(METRICS, f"{series.file}.plx", content)
+        if trouble is None and len(content) >= self._too_large:
+            self._too_large = NONE_YET
+        elif isinstance(trouble, Refused) and trouble.too_large:
+            self._too_large = min(self._too_large, len(content))
+        return trouble
+
+    def _fill(self, series: Series, refused: Refused) -> Trouble | None:
+        """Send as many of the points that are held as the file may have; the events of the others are refused."""
+        fits, refuses = 0, series.total - series.count
+        while refuses - fits > 1:
+            middle = (fits + refuses) // 2
+            content = series.content(middle)
+            trouble = self._write(series, content) if len(content) < self._too_large else refused
+            if trouble is None:
+                fits = middle
+            elif isinstance(trouble, Refused) and trouble.too_large:
+                refuses = middle
+            else:
+                return trouble
+        self.writer.refused.add(series.cut(fits), refused.reason)
         return None
 
     def _name(self, held: list[Series]) -> Trouble | None:
@@ -236,8 +270,9 @@ class Publisher:
                 "is_input": False,
             }
             for series in held
+            if series.total
         ]
-        trouble = self._run.lineage(artifacts)
+        trouble = self._run.lineage(artifacts) if artifacts else None
         if isinstance(trouble, Refused):
             return self._run.change(meta_info={"loghook-trouble": trouble.reason})
         return trouble

@@ -54,8 +54,8 @@ class Series:
         self.missing = 0
         self.sent = False
         self._safe = _Packed()
-        self._held: list[bytes] = []
-        self._waiting: list[tuple[float | None, float, float]] = []
+        self._held: list[tuple[int, bytes]] = []
+        self._waiting: list[tuple[int, float | None, float, float]] = []
         self._steps: list[float] = []
         self._times: list[str] = []
         self._low = math.inf
@@ -101,22 +101,28 @@ class Series:
         for point in waiting:
             self._hold(*point)
 
-    def add(self, step: float | None, time: float, value: float) -> None:
-        """Hold one point."""
+    def add(self, start: int, step: float | None, time: float, value: float) -> None:
+        """Hold one point, of the event at `start`."""
         self.sent = False
         if self.fetched:
-            self._hold(step, time, value)
+            self._hold(start, step, time, value)
         else:
-            self._waiting.append((step, time, value))
+            self._waiting.append((start, step, time, value))
 
-    def content(self) -> bytes:
-        """The whole file, with what is held."""
-        return b"".join([HEADER, self._safe.text(), *self._held])
+    def content(self, held: int | None = None) -> bytes:
+        """The whole file, with the first `held` points of those that are held, or all."""
+        return b"".join([HEADER, self._safe.text(), *(line for _, line in self._held[:held])])
+
+    def cut(self, held: int) -> list[int]:
+        """Give up all that is held but the first `held` points; where the events of the others start."""
+        starts = [start for start, _ in self._held[held:]]
+        del self._held[held:]
+        return starts
 
     def settle(self) -> None:
         """What was held is safe now."""
         self.count += len(self._held)
-        self._safe.add(b"".join(self._held))
+        self._safe.add(b"".join(line for _, line in self._held))
         self._held.clear()
 
     @property
@@ -140,12 +146,12 @@ class Series:
             },
         }
 
-    def _hold(self, step: float | None, time: float, value: float) -> None:
+    def _hold(self, start: int, step: float | None, time: float, value: float) -> None:
         if step is None:
             step = math.floor(self._steps[1]) + 1 if self._steps else 0
         written = str(int(step)) if step == int(step) else repr(float(step))
         text = stamp(time)
-        self._held.append(f"{written}|{text}|{float(value)!r}\n".encode())
+        self._held.append((start, f"{written}|{text}|{float(value)!r}\n".encode()))
         self._note(step, text, float(value))
 
     def _note(self, step: float, time: str, value: float) -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 from .events import Said, stamp
 from .names import metric_file
+from .refusals import Refusals
 from .series import Series
 
 __all__ = ["Chunk", "Writer", "marker_name"]
@@ -77,8 +78,7 @@ class Writer:
         self.owner = marker.get("owner") is True
         self.series: dict[str, Series] = {}
         self.chunks: list[Chunk] = []
-        self.refused: list[tuple[int, str]] = []
-        """Starts of events that the platform will not take, and why."""
+        self.refused = Refusals()
         self._files: set[str] = set()
         self._last_time = 0.0
         if isinstance(marker.get("offset"), int):
@@ -120,7 +120,7 @@ class Writer:
         if said.start >= self.marked:
             for name, value in said.points.items():
                 series = self.series.get(name) or self._new(name)
-                series.add(said.step, said.time, value)
+                series.add(said.start, said.step, said.time, value)
         if said.text is not None:
             self._line(said, place)
 
