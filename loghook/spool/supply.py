@@ -32,7 +32,7 @@ class Supply:
         self._numbers = itertools.count(1)
         self._sizes: dict[Path, int] = {}
         self._spares: list[MappedSegment] = []
-        self._not_before = 0.0
+        self._not_before = self._no_map_before = 0.0
         self._stored: tuple[Path, int] | None = None
 
     # ---------------------------------------------------------------- what is there
@@ -53,6 +53,14 @@ class Supply:
         """Leave the disk alone for a moment."""
         self.trouble = words(error)
         self._not_before = self._clock() + _RETRY_DISK
+
+    def try_again(self) -> None:
+        """Leave the disk alone no longer."""
+        self._not_before = 0.0
+
+    def _can_map(self) -> bool:
+        """Whether a map may be tried now; where there is no memory for one, files may still be written."""
+        return self.mapped and self.has_disk() and self._clock() >= self._no_map_before
 
     def forget_missing(self) -> None:
         """Take note of segments that somebody else deleted."""
@@ -77,7 +85,7 @@ class Supply:
                 if spare.room >= need:
                     return spare
                 self._spares.insert(0, spare)
-            if self.has_disk():
+            if self._can_map():
                 size = max(size, need + HEADER)
                 if self.used() + size > (self.limits.disk if precious else self.limits.soft):
                     return None
@@ -91,7 +99,8 @@ class Supply:
         try:
             segment = MappedSegment(path, size)
         except (OSError, ValueError) as error:
-            self.failed(error)
+            self.trouble = words(error)
+            self._no_map_before = self._clock() + _RETRY_DISK
             return None
         self._sizes[path] = size
         return segment
@@ -114,7 +123,7 @@ class Supply:
 
     def reserve(self, size: int) -> None:
         """Have a spare on disk of `size` bytes, its pages faulted in, if there is none and the limits allow it."""
-        if self._spares or not self.has_disk() or self.used() + size > self.limits.soft or self.is_tight():
+        if self._spares or not self._can_map() or self.used() + size > self.limits.soft or self.is_tight():
             return
         spare = self._map(size)
         if spare:

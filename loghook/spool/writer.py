@@ -179,6 +179,10 @@ class Log:
             elif segment.data and self._supply.has_disk() and not self._store(segment):
                 return
 
+    def try_disk_again(self) -> None:
+        """Have the next `settle` try a disk that has failed just now."""
+        self._supply.try_again()
+
     def _store(self, segment: MemorySegment) -> bool:
         try:
             self._supply.prepare(segment)
@@ -295,6 +299,7 @@ class Log:
     def close(self) -> None:
         """Give the log up: unmap it, and let anybody deliver what is left."""
         self._finish()
+        self.try_disk_again()
         self.settle()
         self._discard_spares()
         for segment in (*self._left, *chain(self._segment)):

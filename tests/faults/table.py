@@ -35,7 +35,7 @@ def rewrite(rows: Iterable[Row], results: Mapping[str, Figures], readme: Path = 
 
 
 def _cells(row: Row, figures: Figures) -> tuple[str, ...]:
-    tried = f"{figures.tried:,}" if figures.tried else "not here"
+    tried = f"{figures.tried:,}" if figures.tried or figures.wrong else "not here"
     seen = figures.note if figures.green else f"**{len(figures.wrong)} wrong** {figures.note}".strip()
     return (row.group, row.fault, row.promise, tried, f"{figures.lost:,}", f"{figures.twice:,}", seen)
 

@@ -7,7 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from loghook.spool import Limits, Log, Spool, repair, writers
 from loghook.spool.layout import filesystem, is_unsafe
 from loghook.spool.segment import MappedSegment
 
-from .tools import META, SMALL, after_crash, line, no_growth, numbers, only, open_log, read_all
+from .tools import META, SMALL, after_crash, claimed, in_child, line, no_growth, numbers, only, open_log, read_all
 
 BOTH = pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "memory"])
 
@@ -249,6 +249,26 @@ def test_a_folder_deleted_midway(home: Path, mapped: bool) -> None:
     assert numbers(read_all(spool, spool.first))[-100:] == list(range(300, 400))
     log.close()
     assert not only(home).alive()
+
+
+def test_no_memory_for_a_map(home: Path) -> None:
+    """A process that is given no memory for another map still has its lines on disk once they are settled."""
+
+    def put(say: Callable[[int], int]) -> None:
+        log = open_log(home, Limits(1 << 22, 1 << 20, 1 << 16), clock=Clock())
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used, resource.RLIM_INFINITY))
+        for number in range(1000):
+            if log.put(line(number, 100)):
+                say(number)
+        assert log.trouble
+        log.settle()
+        os._exit(0)  # as a process that is killed, without a close
+
+    said, status = in_child(put)
+    assert status == 0
+    assert said == list(range(1000))
+    assert numbers(read_all(claimed(only(home)))) == said
 
 
 def test_no_descriptors_left(home: Path) -> None:
