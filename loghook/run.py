@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from loghook.destinations import destination, destination_id, masked, masked_arguments
 from loghook.environment import is_no_op, is_offline, launch_id, rank
 from loghook.formatter import LogHookFormatter, encode
-from loghook.keyfile import key_files, keys_in
 from loghook.metrics import numbers
-from loghook.redaction import Redaction, Unredacted
 from loghook.repository import git_commit
 from loghook.settings import Settings, main_script
 from loghook.spool import LOCAL, Limits, Log, Nowhere, Spool
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _SHORTEST_INTERVAL = 0.02
-_LEARN_EVERY = 1.0
-"""Seconds between two looks at the environment."""
 
 
 class Run:
@@ -54,20 +50,14 @@ class Run:
         "jupyter".
         """
         self.settings = settings
-        self.redaction = Redaction([name.strip() for name in settings.redact_names.split(",")]) if settings.redact else Unredacted()
-        self._learn_secrets()
-        for file in key_files(main_script(), settings.home):
-            for key in keys_in(file):
-                self.redaction.add_key(key)
-        self.voice = Voice(quiet=settings.quiet, clean=self.redaction.text)
+        self.voice = Voice(quiet=settings.quiet)
         self.rank = rank(environ)
         joined = environ.get("LOGHOOK_RUN_PARENT")
         self.id = settings.run_id or launch_id(environ) or _new_id()
-        self.name = self.redaction.text(_readable(settings.name or _script_name()))
+        self.name = _readable(settings.name or _script_name())
         self.pid = os.getpid()
         self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
         self.formatter = LogHookFormatter(message_limit=settings.message_limit)
-        self.formatter.redact_with(self.redaction)
         self.destinations = {destination_id(url): masked(url) for url in self._urls()} or {LOCAL: LOCAL}
         """Each destination's id and URL."""
         self.listeners: list[Listener] = []
@@ -122,8 +112,7 @@ class Run:
                 started["params"] = self._params
             if self.api:
                 started["api"] = self.api
-            event = {"time": time.time(), "event": "run_started", "run": started}
-            log.put(encode(event, clean=self.redaction.rewritten))
+            log.put(encode({"time": time.time(), "event": "run_started", "run": started}))
 
     @property
     def is_owner(self) -> bool:
@@ -144,21 +133,14 @@ class Run:
 
     def _start_listeners(self, log: Log, interval: float) -> None:
         with importing():  # and only where there is a URL: it takes a while
-            from loghook.credentials import KeySource
+            from loghook.credentials import KeySource, key_files
             from loghook.listener import Listener
 
         urls = self._urls()
         files = key_files(main_script(), self.settings.home)
         for number, url in enumerate(urls):
             share = (number, len(urls))
-            keys = KeySource(
-                self._getter,
-                files=files,
-                warn=self.voice.say,
-                found=self.redaction.add_key,
-                url=masked(url),
-                share=share,
-            )
+            keys = KeySource(self._getter, files=files, warn=self.voice.say, url=masked(url), share=share)
             listener = Listener(
                 destination(url, keys, self.settings.timeout),
                 log,
@@ -185,13 +167,6 @@ class Run:
             self.heartbeat()
         for chore in self.chores:
             chore()
-        if time.monotonic() - self._learned_at >= _LEARN_EVERY:
-            self._learn_secrets()
-
-    def _learn_secrets(self) -> None:
-        """Look at the environment, which the program may have filled since: `load_dotenv()`, say."""
-        self._learned_at = time.monotonic()
-        self.redaction.learn(os.environ)
 
     def _keeper_failed(self, error: Exception) -> None:
         self.voice.say(
@@ -230,10 +205,6 @@ class Run:
 
     # ---------------------------------------------------------------- what a run says
 
-    def put(self, event: dict[str, Any]) -> None:
-        """Record any event, with its secrets replaced."""
-        self.spool.put(encode(event, clean=self.redaction.line))
-
     def take(self, record: logging.LogRecord) -> None:
         """Record what no handler sees."""
         self.spool.put(self.formatter.event(record))
@@ -249,8 +220,7 @@ class Run:
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Add params to the run; of one name the last value counts."""
-        event = {"time": time.time(), "event": "params", "params": dict(params)}
-        self.spool.put(encode(event, clean=self.redaction.rewritten))
+        self.spool.put(encode({"time": time.time(), "event": "params", "params": dict(params)}))
 
     def metric(self, name: str, value: object, step: int | None = None) -> None:
         """Record one value of a metric; `step` may be left out, repeated, or out of order."""
@@ -260,7 +230,7 @@ class Run:
         self.formatter.note_odd(found.rest)
         if step is not None:
             event["step"] = step
-        self.put(event)
+        self.spool.put(encode(event))
 
     def end(self, status: str = "success", *, exception: str = "", reason: str = "") -> None:
         """End the run as "success", "failure" or "stopped", once; only its owner does."""
@@ -272,7 +242,7 @@ class Run:
             event["exception"] = exception
         if reason:
             event["reason"] = reason
-        self.put(event)
+        self.spool.put(encode(event))
 
     # ---------------------------------------------------------------- delivery
 
