@@ -20,6 +20,13 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--certfile", type=PEM, help="A certificate, to speak HTTPS.")
 @click.option("--keyfile", type=PEM, help="The certificate's private key, if it is in a file of its own.")
 @click.option(
+    "--proxy",
+    "proxies",
+    multiple=True,
+    metavar="ADDRESS",
+    help="A proxy, or a network of them, whose X-Forwarded-For and -Proto are believed; may be repeated.",
+)
+@click.option(
     "--sign-up/--no-sign-up",
     default=None,
     help="Whether people may make accounts.  [default: from this machine, if no other reaches it]",
@@ -39,6 +46,7 @@ def serve(
     names: tuple[str, ...],
     certfile: Path | None,
     keyfile: Path | None,
+    proxies: tuple[str, ...],
     sign_up: bool | None,
     notify: tuple[str, ...],
     database: Path | None,
@@ -76,6 +84,7 @@ def serve(
         hosts=names,
         certfile=certfile,
         keyfile=keyfile,
+        proxies=proxies,
         deliver=deliver,
         sign_up=sign_up,
         notify=notify or None,

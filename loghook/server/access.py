@@ -82,7 +82,7 @@ class Access:
             max_age=int(SESSION_SECONDS),
             httponly=True,
             samesite="lax",
-            secure=request.url.scheme == "https",
+            secure=_is_secure(request),
         )
 
     def end(self, request: Request, response: Response) -> None:
@@ -91,3 +91,11 @@ class Access:
         if token:
             self.accounts.end_session(token)
         response.delete_cookie(self.cookie, httponly=True, samesite="lax")
+
+
+def _is_secure(request: Request) -> bool:
+    """Whether the browser speaks TLS: with this server, or with something before it, which anybody may say.
+
+    Who says so without cause keeps their own cookie from themselves.
+    """
+    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto", "").strip().lower())

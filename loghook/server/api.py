@@ -22,7 +22,7 @@ from loghook.server.sparkline import POINTS, sparkline
 from loghook.server.store import Store, internal, views
 from loghook.server.store import logs as log_lines
 from loghook.server.store import series as metric_series
-from loghook.server.store.schema import connect_reader
+from loghook.server.store.schema import NO_RANK, connect_reader
 
 __all__ = ["API"]
 
@@ -124,7 +124,11 @@ class API:
         return await self._store.read(read)
 
     async def metrics(self, request: Request, account: int) -> Response:
-        """GET /api/v1/runs/{run}/metrics: the totals of each metric; `q` looks for a text in the names."""
+        """GET /api/v1/runs/{run}/metrics: the totals of each metric; `q` looks for a text in the names.
+
+        The totals are of all ranks together; where several logged a metric, `ranks` has them, null being the writers
+        that told of none.
+        """
         text = _text(request, "q")
 
         def read(connection: Connection) -> Response:
@@ -136,52 +140,68 @@ class API:
         return await self._store.read(read)
 
     async def series(self, request: Request, account: int) -> Response:
-        """GET /api/v1/runs/{run}/series: points of metrics; `name` (repeated), `max_points`, steps `from`, `to`."""
+        """GET /api/v1/runs/{run}/series: points of metrics; `name` (repeated), `max_points`, steps `from`, `to`.
+
+        Several ranks' points are joined by step and time, unless `rank` asks for those of one ("none": the writers
+        that told of none), or `by=rank` for each rank's: `ranks` is then {rank: {"points", "count"}} in their place.
+        """
         names = list(dict.fromkeys(request.query_params.getlist("name")))
         if len(names) > MOST_NAMES:
             raise Problem(400, f"at most {MOST_NAMES} names at once")
         most = _integer(request, "max_points", 1_000, 1, MOST_POINTS)
         low, high = _step(request, "from", -inf), _step(request, "to", inf)
-        everywhere = low == -inf and high == inf
+        rank, apart = _rank(request), request.query_params.get("by")
+        if apart not in (None, "", "rank"):
+            raise Problem(400, "by can only be rank")
+
+        def one(connection: Connection, metric: metric_series.Metric) -> dict[str, Any]:
+            if low == -inf and high == inf:
+                thinned = metric_series.thinned(connection, metric, most)
+            else:
+                thinned = metric_series.within(connection, metric, low, high, most)
+            return {"points": points(thinned), "count": metric.count}
 
         def read(connection: Connection) -> Response:
             run = _run(connection, account, request)
             found: dict[str, Any] = {}
             for name in names:
-                metric = metric_series.find(connection, run, name)
-                if metric is not None:
-                    if everywhere:
-                        thinned = metric_series.thinned(connection, metric, most)
-                    else:
-                        thinned = metric_series.within(connection, metric, low, high, most)
-                    found[name] = {"points": points(thinned), "count": metric.count}
+                metric = metric_series.find(connection, run, name, rank)
+                if metric is None:
+                    continue
+                if apart:
+                    ranks = {_rank_name(row.rank): metric_series.Metric((row,)) for row in metric.rows}
+                    each = {name: one(connection, of_rank) for name, of_rank in ranks.items()}
+                    found[name] = {"count": metric.count, "ranks": each}
+                else:
+                    found[name] = one(connection, metric)
             return encoded(request, {"series": found})
 
         return await self._store.read(read)
 
     async def metric(self, request: Request, account: int) -> Response:
-        """GET /api/v1/runs/{run}/metrics/{name}: points of one metric; `max_points`, 0 for all."""
+        """GET /api/v1/runs/{run}/metrics/{name}: points of one metric; `max_points` (0: all), `rank` as in `series`."""
         most = _integer(request, "max_points", 1_000, 0, MOST_POINTS)
+        rank = _rank(request)
 
         def read(connection: Connection) -> Response:
             run = _run(connection, account, request)
-            metric = metric_series.find(connection, run, request.path_params["name"])
+            metric = metric_series.find(connection, run, request.path_params["name"], rank)
             if metric is None:
                 raise Problem(404, "this run has no such metric")
             if not most and metric.count > MOST_POINTS:
-                parts = self._every_point(run, metric.name)
+                parts = self._every_point(run, metric.name, rank)
                 return StreamingResponse(parts, media_type="application/json", headers={"Cache-Control": "no-store"})
             found = points(metric_series.thinned(connection, metric, most))
             return encoded(request, {"points": found, "count": metric.count})
 
         return await self._store.read(read)
 
-    def _every_point(self, run: int, name: str) -> Iterator[bytes]:
+    def _every_point(self, run: int, name: str, rank: int | None) -> Iterator[bytes]:
         """The JSON of a long metric, part by part."""
         connection = connect_reader(self._store.path)
         try:
             connection.execute("BEGIN")
-            metric = metric_series.find(connection, run, name)
+            metric = metric_series.find(connection, run, name, rank)
             if metric is None:
                 return
             parts = metric_series.every_point(connection, metric)
@@ -205,31 +225,34 @@ class API:
             for metric in metric_series.main_metrics(connection, run, MAIN_METRICS)
         ]
 
-    def _line(self, connection: Connection, metric: metric_series.Totals) -> str:
+    def _line(self, connection: Connection, metric: metric_series.Metric) -> str:
         """A metric's small line. One that grew by less than a line shows is drawn anew after a second only."""
         now = time.monotonic()
-        count, drawn, line = self._lines.get(metric.number, (0, 0.0, ""))
+        (number,) = (row.number for row in metric.rows)
+        count, drawn, line = self._lines.get(number, (0, 0.0, ""))
         if count == metric.count or (now - drawn < 1.0 and (metric.count - count) * POINTS < count):
             return line
         line = sparkline(metric_series.thinned(connection, metric, POINTS))
-        self._lines[metric.number] = (metric.count, now, line)
+        self._lines[number] = (metric.count, now, line)
         while len(self._lines) > LINES_REMEMBERED:
             self._lines.popitem(last=False)
         return line
 
 
-def _totals(metric: metric_series.Totals, is_internal: bool) -> dict[str, Any]:
-    totals = {
+def _totals(metric: metric_series.Metric, is_internal: bool) -> dict[str, Any]:
+    totals: dict[str, Any] = {
         "name": metric.name,
         "count": metric.count,
         "last": _last(metric),
         "min": number(metric.low),
         "max": number(metric.high),
     }
+    if len(metric.rows) > 1:
+        totals["ranks"] = metric.ranks
     return {**totals, "internal": True} if is_internal else totals
 
 
-def _last(metric: metric_series.Totals) -> float | str | None:
+def _last(metric: metric_series.Metric) -> float | str | None:
     # SQLite keeps a NaN as NULL, and a metric without points does not exist.
     return "NaN" if metric.last is None else number(metric.last)
 
@@ -273,6 +296,15 @@ def _integer(request: Request, name: str, default: T, low: int, high: int) -> in
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not low <= int(text) <= high:
         raise Problem(400, f"{name} must be a whole number from {low} to {high}")
     return int(text)
+
+
+def _rank(request: Request) -> int | None:
+    """The rank that is asked for; None for all together."""
+    return NO_RANK if request.query_params.get("rank") == "none" else _integer(request, "rank", None, 0, 2**53)
+
+
+def _rank_name(rank: int) -> str:
+    return "none" if rank == NO_RANK else str(rank)
 
 
 def _step(request: Request, name: str, default: float) -> float:

@@ -18,7 +18,7 @@ import orjson
 from loghook.server.levels import LEVELS, level_number
 from loghook.server.present import DEEPEST, writable
 
-__all__ = ["MAX_LINE", "Parsed", "Points", "Record", "SetAside", "parse", "refused"]
+__all__ = ["MAX_LINE", "Parsed", "Points", "Record", "SetAside", "parse", "refused", "searched"]
 
 MAX_LINE = 4 * 1024 * 1024
 """Bytes in one line; a longer one is set aside."""
@@ -67,6 +67,8 @@ class Parsed:
     """What a body holds: records, points by metric name, events of the run's life, and what cannot be stored."""
 
     records: list[Record] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    """What can be searched of each record: its message, and its exception where it has one."""
     points: dict[str, Points] = field(default_factory=dict)
     events: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
@@ -123,7 +125,8 @@ def _take(event: dict[str, Any], time: float, line: str, parsed: Parsed) -> None
     if number is None:
         number = level_number(level)
     logger = event.get("logger", "root")
-    if type(logger) is not str or type(event.get("message", "")) is not str:
+    text = event.get("message", "")
+    if type(logger) is not str or type(text) is not str:
         raise BadLine("logger and message must be strings")
     metrics = event.get("metrics")
     if metrics:
@@ -144,6 +147,13 @@ def _take(event: dict[str, Any], time: float, line: str, parsed: Parsed) -> None
             found.times.append(time)
             found.values.append(value)
     parsed.records.append((number, logger, line))
+    parsed.texts.append(searched(event) if "exception" in event else text)
+
+
+def searched(event: dict[str, Any]) -> str:
+    """Return what can be searched of a record that was checked."""
+    message, exception = event.get("message", ""), event.get("exception")
+    return f"{message}\n{exception}" if isinstance(exception, str) else str(message)
 
 
 def _loaded(lines: list[str], start: int, parsed: Parsed) -> tuple[list[str], list[Any]]:

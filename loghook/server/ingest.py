@@ -204,9 +204,11 @@ class Ingest:
                 logger.error("an event of run %s cannot be applied: %r", writer.run, error, exc_info=error)
                 parsed.set_aside.append(refused(index, event, f"the server failed at it: {type(error).__name__}"))
         if parsed.records:
-            logs.add(connection, writer.run, writer.number, parsed.records)
+            count = logs.add(connection, writer.run, writer.number, parsed.records)
+            self._store.words.add(connection, writer.run, count, parsed.texts)
         if parsed.points:
-            new = self._store.metrics.add(connection, writer.run, parsed.points)
+            rank = runs.rank(connection, writer)
+            new = self._store.metrics.add(connection, writer.run, rank, parsed.points)
             if new:
                 connection.execute("UPDATE runs SET metrics = metrics + ? WHERE number = ?", (new, writer.run))
         flat: list[object] = []

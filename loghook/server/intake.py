@@ -1,4 +1,8 @@
-"""The route that takes events: reads a body within limits, unpacks it, and hands it to `Ingest`."""
+"""The route that takes events: reads a body within limits, unpacks it, and hands it to `Ingest`.
+
+Bodies are read side by side, as slowly as they come (`security.Guard` ends those that hardly come at all), within the
+room that there is for all (`room`). Only what has come in full takes one of the few places where it is worked at.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from starlette.responses import Response
 
 from loghook.server.answers import Problem, encoded
 from loghook.server.ingest import MAX_LINES, Gap, Ingest, Malformed, Stored, TooLarge
+from loghook.server.room import Full, Room, Upload
 from loghook.server.store import Closed
 
 __all__ = ["MAX_BODY", "Intake"]
@@ -23,11 +28,9 @@ T = TypeVar("T")
 MAX_BODY = 16 * 1024 * 1024
 """Bytes in a body, as it comes and unpacked."""
 AT_ONCE = 8
-"""Batches that are read, unpacked and stored at the same time; more wait."""
-WAITING = 128
-"""Batches that may wait; a client with one more is asked to come again."""
-PATIENCE = 30.0
-"""Seconds to wait for the next part of a body."""
+"""Batches that are unpacked and stored at the same time; more wait."""
+ROOM = 256 * 1024 * 1024
+"""Bytes of bodies, as they come, that are under way at the same time; with more, clients are asked to come again."""
 UNPACKED_AT_ONCE = 256 * 1024
 MEMBERS = 64
 """Parts that a gzip body may be made of; each costs a copy of what comes behind it."""
@@ -40,7 +43,7 @@ class Intake:
         self._ingest = ingest
         self._pool = ThreadPoolExecutor(AT_ONCE, "loghook-intake")
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._room = Room(ROOM)
 
     async def post(self, request: Request, account: int) -> Response:
         """Answer a POST of events. Raises Problem."""
@@ -53,28 +56,28 @@ class Intake:
         def store(body: bytes) -> Stored:
             return self._store(account, run, writer, offset, body, first, sent)
 
-        stored = await self.take(request, store)
+        stored = await self.take(request, account, store)
         answer: dict[str, object] = {"offset": stored.offset}
         if stored.set_aside:
             answer["set_aside"] = [{"line": line, "reason": reason} for line, reason in stored.set_aside]
         return encoded(request, answer)
 
-    async def take(self, request: Request, store: Callable[[bytes], T], *, most: int = MAX_BODY) -> T:
+    async def take(self, request: Request, account: int, store: Callable[[bytes], T], *, most: int = MAX_BODY) -> T:
         """Read a body of at most `most` bytes and return what `store` makes of it, unpacked, on a thread.
 
         Raises Problem, and what `store` raises.
         """
-        if self._waiting >= WAITING:
-            raise Problem(429, "this server is busy; come again in a second", {"Retry-After": "1"})
-        self._waiting += 1
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        loop = asyncio.get_running_loop()
         try:
-            async with self._slots:
-                packed = await _body(request, most)
-                encoding = request.headers.get("content-encoding", "identity").strip().lower()
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._pool, lambda: store(unpacked(packed, encoding)))
-        finally:
-            self._waiting -= 1
+            with self._room.upload(account) as upload:
+                await _read(request, upload, most)
+                async with self._slots:
+                    parts = upload.work()
+                    return await loop.run_in_executor(self._pool, lambda: store(unpacked(b"".join(parts), encoding)))
+        except Full:
+            sentence = "this server is busy with other batches of yours; come again in a second"
+            raise Problem(429, sentence, {"Retry-After": "1", "Connection": "close"}) from None
 
     def _store(
         self,
@@ -127,24 +130,19 @@ def _too_large(most: int = MAX_BODY) -> Problem:
     return Problem(413, sentence, {"Connection": "close"}, max_bytes=most)
 
 
-async def _body(request: Request, most: int) -> bytes:
+async def _read(request: Request, upload: Upload, most: int) -> None:
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > most:
         raise _too_large(most)
-    parts: list[bytes] = []
     size = 0
-    stream = request.stream()
     try:
-        while part := await asyncio.wait_for(anext(stream, b""), PATIENCE):
+        async for part in request.stream():
             size += len(part)
             if size > most:
                 raise _too_large(most)
-            parts.append(part)
-    except asyncio.TimeoutError:
-        raise Problem(408, "the body did not come in time", {"Connection": "close"}) from None
+            upload.add(part)
     except ClientDisconnect:
         raise Problem(400, "the body broke off") from None
-    return b"".join(parts)
 
 
 def unpacked(body: bytes, encoding: str) -> bytes:

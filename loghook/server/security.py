@@ -4,15 +4,20 @@ Host: a page of a foreign site can make its own name point to this machine (DNS 
 to this server as if it were theirs. Its name stays in the Host header, so only known names are answered: addresses as
 numbers, localhost, this machine's name, and what `--name` adds.
 
-Origin: a browser sends the cookie along whoever asks. So a request that changes something needs a key in the
-Authorization header, which no foreign page can send, or an Origin that is this server. Where no cookie counts, other
-programs need neither: a browser would have named the origin, and asked before it sends JSON.
+Origin: a browser sends the cookie along whoever asks. So a request that changes something and names an origin, as
+browsers do, has to name this server. One that names none needs a key in the Authorization header, which no foreign page
+can send. Where no cookie counts, other programs need neither: a browser would have asked before it sends JSON.
+
+Time: a body has to come at a pace, whoever reads it and whether or not a key has been shown; see `connections` for all
+else that a client can take its time over.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -20,6 +25,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from loghook.server.answers import Problem, problem
+from loghook.server.patience import Patience
 
 __all__ = ["MOST_HEAD", "POLICY", "Guard", "host_of"]
 
@@ -38,6 +44,7 @@ MOST_HEAD = 32 * 1024
 COOKIELESS = ("/api/v1/sdk/http", "/api/v1/users", "/api/v1/sessions")
 """Where what programs send is all that counts, and where they expect "code" and "message" in a refusal."""
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+PATIENCE = Patience()
 
 
 class Guard:
@@ -46,10 +53,12 @@ class Guard:
     Args:
         app: what it guards.
         hosts: names that this server answers to, beside its own.
+        patience: how long a body may take.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = (), *, patience: Patience = PATIENCE) -> None:
         self._app = app
+        self._patience = patience
         self._allowed = {host.lower() for host in hosts}
         self._hosts = self._allowed | {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
 
@@ -59,8 +68,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        body = Body(receive, self._patience)
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                body.answered = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -72,7 +84,7 @@ class Guard:
                 wrong.more.update(code="refused", message=wrong.sentence)
             await problem(wrong)(scope, receive, send_with_headers)
             return
-        await self._app(scope, receive, send_with_headers)
+        await self._app(scope, body.receive, send_with_headers)
 
     def _wrong(self, method: str, path: str, headers: Headers) -> Problem | None:
         host = headers.get("host", "")
@@ -80,11 +92,14 @@ class Guard:
             name = host_of(host) or host
             remedy = f"if it should, start it with --name {name}"
             return Problem(403, f"this server does not answer to the name {name!r}; {remedy}")
-        if method in SAFE_METHODS or headers.get("authorization") or self._same_origin(headers):
+        if method in SAFE_METHODS or self._same_origin(headers):
             return None
-        if path not in COOKIELESS or not _is_program(headers):
-            return Problem(403, "a request from another site may change nothing here; send an API key to do so")
-        return None
+        # A browser would name where it comes from; a key in its header proves nothing, because it may have filled in
+        # that header by itself, from `http://user:password@host/`.
+        is_browser = "origin" in headers or "sec-fetch-site" in headers
+        if not is_browser and (headers.get("authorization") or (path in COOKIELESS and _is_json(headers))):
+            return None
+        return Problem(403, "a request from another site may change nothing here; send an API key to do so")
 
     def answers_to(self, name: str) -> bool:
         """Tell whether a host name, without port, is one of this server's."""
@@ -110,10 +125,42 @@ class Guard:
         return name == host or (host_of(name) in self._allowed and host_of(name) != host_of(host))
 
 
-def _is_program(headers: Headers) -> bool:
-    """Tell whether a request comes from no page: browsers name the origin, and send JSON elsewhere only if allowed."""
-    is_json = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-    return is_json and "origin" not in headers and "sec-fetch-site" not in headers
+class Body:
+    """The body of a request, which has to come at a pace.
+
+    answered: whether the answer has begun, so that no other one can be given.
+    """
+
+    def __init__(self, receive: Receive, patience: Patience) -> None:
+        self._receive = receive
+        self._patience = patience
+        self._began: float | None = None
+        self._came = 0
+        self._whole = False
+        self.answered = False
+
+    async def receive(self) -> Message:
+        """Return its next part, as ASGI says. Raises Problem: 408."""
+        if self._whole:
+            return await self._receive()  # waits for the client to go
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+        left = self._began + self._patience.part + self._came / self._patience.pace - now
+        try:
+            message = await asyncio.wait_for(self._receive(), min(left, self._patience.part))
+        except asyncio.TimeoutError:
+            if self.answered:
+                return {"type": "http.disconnect"}
+            raise Problem(408, "the body did not come in time", {"Connection": "close"}) from None
+        self._came += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        return message
+
+
+def _is_json(headers: Headers) -> bool:
+    """Tell whether a request has a type that a browser sends elsewhere only if allowed."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def _too_long(scope: Scope) -> Problem | None:

@@ -14,12 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import uvicorn
-
-from loghook.errors import ConfigurationError, ServerError
+from loghook.errors import ServerError
+from loghook.server import http
 from loghook.server.access import Access
 from loghook.server.accounts import Accounts
 from loghook.server.api import API
@@ -40,8 +38,9 @@ from loghook.server.notify import Destination, Sender, Watch, destinations, urls
 from loghook.server.notify.sender import EVERY as SENDER_SECONDS
 from loghook.server.notify.watch import EVERY as WATCH_SECONDS
 from loghook.server.pages import Pages
+from loghook.server.patience import Patience
 from loghook.server.repeat import Repeat
-from loghook.server.security import MOST_HEAD, Guard
+from loghook.server.security import Guard
 from loghook.server.sign_in import SignIn
 from loghook.server.store import Store, messages
 
@@ -49,8 +48,7 @@ __all__ = ["DEFAULT_PORT", "Server", "serve"]
 
 DEFAULT_PORT = 7707
 DELIVER_SECONDS = 30.0
-STOP_SECONDS = 2
-"""Seconds that requests under way get when the server stops."""
+PATIENCE = Patience()
 SWITCH_INTERVAL = 0.0005
 
 logger = logging.getLogger("loghook.server")
@@ -72,6 +70,8 @@ class Server:
         sign_up: whether whoever reaches this server may make an account; None: from this machine only, and only where
             it listens to this machine alone under no other name.
         database: the file that holds the runs; None: server/loghook.db in the home folder.
+        proxies: addresses and networks of proxies: what they say in X-Forwarded-For and -Proto is believed.
+        patience: how long clients may take.
     """
 
     def __init__(
@@ -87,15 +87,18 @@ class Server:
         sign_up: bool | None = None,
         notify: Iterable[str] | None = None,
         database: Path | None = None,
+        proxies: Iterable[str] = (),
+        patience: Patience = PATIENCE,
     ) -> None:
         self.home = Path(home)
         self._host = host
         self._port = port
         self._names = tuple(hosts)
         self._hosts = frozenset(self._names)
-        self._tls: dict[str, Any] = {}
-        if certfile is not None:
-            self._tls = {"ssl_certfile": certfile, "ssl_keyfile": keyfile}
+        self._certfile = certfile
+        self._keyfile = keyfile
+        self._proxies = http.checked_proxies(proxies)
+        self._patience = patience
         self._deliver = deliver
         self._sign_up = sign_up
         self._notify = None if notify is None else tuple(notify)
@@ -136,7 +139,7 @@ class Server:
     def url(self) -> str:
         """Where it answers, for a client on this machine: `http://127.0.0.1:7707`."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self._host, self._host)
-        return f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self._port}"
+        return f"{'https' if self._certfile else 'http'}://{f'[{host}]' if ':' in host else host}:{self._port}"
 
     @property
     def outer_url(self) -> str:
@@ -144,7 +147,7 @@ class Server:
         if not self._names or _is_loopback(self._host):
             return self.url
         name = self._names[0]
-        return f"{'https' if self._tls else 'http'}://{f'[{name}]' if ':' in name else name}:{self._port}"
+        return f"{'https' if self._certfile else 'http'}://{f'[{name}]' if ':' in name else name}:{self._port}"
 
     @property
     def sign_in_link(self) -> str:
@@ -164,6 +167,7 @@ class Server:
     def _open(self) -> None:
         folder = self._folder()
         settings = self.home / "loghook.json"
+        context = http.tls(self._certfile, self._keyfile)
         told = destinations(urls_in(settings) if self._notify is None else self._notify)
         lock = HomeLock(folder / "lock")
         self._closers.append(lock.release)
@@ -196,7 +200,9 @@ class Server:
             HyperdashAccounts(accounts, keys, sign_in, store.id),
             Polyaxon(access, store, ingest, intake),
         )
-        self._run(Guard(routes, self._hosts), listening)
+        guard = Guard(routes, self._hosts, patience=self._patience)
+        stop = http.start(guard, listening, context=context, proxies=self._proxies, patience=self._patience)
+        self._closers.append(stop)
         elsewhere = f", {self._database}" if self._database else ""
         lock.tell(f"process {os.getpid()}{elsewhere}, {self.url}")
         self._closers.append(local.close)
@@ -209,7 +215,7 @@ class Server:
     def _may_sign_up(self, address: str) -> bool:
         if self._sign_up is not None:
             return self._sign_up
-        return _is_loopback(self._host) and not self._hosts and _is_loopback(address)
+        return _is_loopback(self._host) and not (self._hosts or self._proxies) and _is_loopback(address)
 
     def _tell(self, store: Store, told: Sequence[Destination]) -> None:
         """Begins to watch for what is to be told, and to tell it. Stopping waits for no slow address."""
@@ -219,7 +225,7 @@ class Server:
         for destination in told:
             repeat = Repeat("loghook-notify", SENDER_SECONDS, Sender(store, destination).look)
             repeat.start()
-            self._closers.append(functools.partial(repeat.stop, STOP_SECONDS))
+            self._closers.append(functools.partial(repeat.stop, http.STOP_SECONDS))
         self._repeat("loghook-watch", WATCH_SECONDS, watch.look)
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], object]) -> None:
@@ -237,37 +243,6 @@ class Server:
             raise ServerError(f"the home folder {self.home} cannot be used: {error.strerror}") from None
         return folder
 
-    def _run(self, application: Guard, listening: socket.socket) -> None:
-        config = uvicorn.Config(
-            application,
-            log_config=None,
-            log_level=logging.CRITICAL,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            h11_max_incomplete_event_size=MOST_HEAD,
-            timeout_graceful_shutdown=STOP_SECONDS,
-            **self._tls,
-        )
-        try:
-            config.load()
-        except OSError as error:
-            raise ConfigurationError(f"the certificate and key cannot be used: {error}") from None
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listening],), name="loghook-http", daemon=True)
-        thread.start()
-
-        def stop() -> None:
-            server.should_exit = True
-            thread.join()
-
-        self._closers.append(stop)
-        waited = threading.Event()
-        while not server.started and thread.is_alive():
-            waited.wait(0.005)
-        if not server.started:
-            raise ServerError("the server did not start")
-
 
 def serve(
     home: Path,
@@ -281,12 +256,16 @@ def serve(
     sign_up: bool | None = None,
     notify: Iterable[str] | None = None,
     database: Path | None = None,
+    proxies: Iterable[str] = (),
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; prints its address and a link that signs a browser in.
 
     For a process of its own, on its main thread. Arguments as for `Server`. Raises ServerError, ConfigurationError.
     """
     _log_to_stderr()
+    # Whatever is written, by SQLite say, is for this user's eyes alone.
+    os.umask(0o077)
+    http.more_descriptors()
     # The thread that stores gives the GIL away for each statement; a short interval gives it back soon.
     sys.setswitchinterval(SWITCH_INTERVAL)
     stopped = threading.Event()
@@ -303,6 +282,7 @@ def serve(
             sign_up=sign_up,
             notify=notify,
             database=database,
+            proxies=proxies,
         )
         with server:
             print(f"loghook server at {server.url}", flush=True)

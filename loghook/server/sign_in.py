@@ -32,6 +32,7 @@ AT_ONCE = 2
 WAITING = 32
 """Checks that may wait for their turn."""
 FREE_FOR_ACCOUNT, FREE_FOR_ADDRESS = 5, 20
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 WRONG = "the email or the password is wrong"
 
 
@@ -69,7 +70,9 @@ class SignIn:
     async def sign_up(self, request: Request, email: str, password: str) -> int:
         """Make an account and return it. Raises Problem: 400 (unfit), 403 (not here), 409 (taken), 429."""
         address = _address(request)
-        if not self._open_to(address):
+        # What a proxy on this machine passes on comes from anywhere, whatever address the proxy has itself.
+        is_direct = not any(name in request.headers for name in FORWARDED)
+        if not self._open_to(address if is_direct else ""):
             raise Problem(403, "this server makes no new accounts; whoever runs it can allow it with --sign-up")
         name = email_of(email)
         if len(name) > LONGEST_EMAIL or not EMAIL.fullmatch(name):
@@ -124,6 +127,8 @@ def _address(request: Request) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)  # as a socket for both kinds tells it
     if address.version == 6 and not address.is_loopback:
         return str(ipaddress.ip_network((address, 64), strict=False))
     return host

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from loghook.server.events import Points
 from loghook.server.store import Store, series
 from loghook.server.store.points import CHUNK, PART, Columns
+from loghook.server.store.schema import NO_RANK
 
 RUNS = itertools.count(1)
 Batch = list[tuple[float | None, float, float]]
@@ -34,7 +35,7 @@ def write(store: Store, run: int, batch: Batch, name: str = "m") -> None:
     """Store a batch of points."""
     steps, times, values = ([point[part] for point in batch] for part in range(3))
     points = {name: Points(steps, times, values)}  # type: ignore[arg-type]
-    store.writer.run(lambda connection: store.metrics.add(connection, run, points))
+    store.writer.run(lambda connection: store.metrics.add(connection, run, NO_RANK, points))
 
 
 def read(store: Store, run: int, most: int = 0) -> list[tuple[float, float, float]]:
@@ -43,7 +44,7 @@ def read(store: Store, run: int, most: int = 0) -> list[tuple[float, float, floa
         return list(series.thinned(connection, found(connection, run), most))
 
 
-def found(connection: Connection, run: int) -> series.Totals:
+def found(connection: Connection, run: int) -> series.Metric:
     """Return a metric's totals."""
     metric = series.find(connection, run, "m")
     assert metric is not None
@@ -108,7 +109,7 @@ def test_rollback(store: Store) -> None:
     write(store, 1, [(1.0, 1.0, 1.0)])
 
     def fail(connection: Connection) -> None:
-        store.metrics.add(connection, 1, {"m": Points([None], [2.0], [2.0])})
+        store.metrics.add(connection, 1, NO_RANK, {"m": Points([None], [2.0], [2.0])})
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):

@@ -12,6 +12,7 @@ import pytest
 from loghook.server.events import Points
 from loghook.server.store import Store, series
 from loghook.server.store.points import CHUNK, Columns
+from loghook.server.store.schema import NO_RANK
 
 Point = tuple[float, float, float]
 COUNT = 6 * CHUNK + 321
@@ -34,7 +35,7 @@ def write(store: Store, name: str, steps: list[float]) -> None:
         part = [*steps[start : start + 700]]
         times = [float(start + i) for i in range(len(part))]
         points = {name: Points(part, times, [time * 2 for time in times])}  # type: ignore[arg-type]
-        store.writer.run(lambda connection, points=points: store.metrics.add(connection, 1, points))
+        store.writer.run(lambda connection, points=points: store.metrics.add(connection, 1, NO_RANK, points))
 
 
 def read(store: Store, name: str, low: float, high: float, most: int = 0) -> list[Point]:

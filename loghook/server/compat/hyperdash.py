@@ -79,7 +79,7 @@ class Hyperdash:
             sentence = "this server does not know the key" if key else f"the header {KEY_HEADER} has no key"
             return refusal(401, "api_key_requred", sentence, WWW_Authenticate="Bearer")
         try:
-            await self._intake.take(request, lambda body: self._store(account, body), most=MAX_LINE)
+            await self._intake.take(request, account, lambda body: self._store(account, body), most=MAX_LINE)
         except Problem as error:
             if error.status in (413, 415):
                 return refusal(400, "malformed", error.sentence)

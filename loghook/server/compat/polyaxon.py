@@ -127,7 +127,7 @@ class Polyaxon:
                 except Closed:
                     raise Problem(503, "this server is stopping", {"Retry-After": "5"}) from None
 
-            return JSONAnswer(await self._intake.take(request, take), status)
+            return JSONAnswer(await self._intake.take(request, account, take), status)
 
         return handler
 

@@ -1,7 +1,7 @@
 """The database of one server: one thread writes, a few read, and neither waits for the other.
 
 SQLite in WAL mode through the standard library. `schema` has the tables, `writer` the thread that writes, `points` the
-format of metric points; `runs`, `logs` and `metrics` write, `views`, `logs` and `series` read.
+format of metric points; `runs`, `logs`, `words` and `metrics` write, `views`, `logs`, `words` and `series` read.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from loghook.server.store.metrics import Metrics
 from loghook.server.store.schema import connect_reader, connect_writer
+from loghook.server.store.words import Words
 from loghook.server.store.writer import Closed, Writer
 
 __all__ = ["Closed", "Store"]
@@ -42,11 +43,16 @@ class Store:
         connection = connect_writer(path)
         (self.id,) = connection.execute("SELECT value FROM meta WHERE name = 'id'").fetchone()
         self.metrics = Metrics()
-        self.writer = Writer(connection, self.metrics.forget)
+        self.words = Words()
+        self.writer = Writer(connection, self._forget)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(READERS, "loghook-read")
+
+    def _forget(self) -> None:
+        self.metrics.forget()
+        self.words.forget()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -1,8 +1,8 @@
 """Log lines: written in blocks, read in pages by their ids.
 
-A page is looked for from its cursor on, in windows that grow, until it is full or half a second has passed: a rare text
-in ten million lines must not hold a reader for long. The answer says how far the search came, and the caller goes on
-from there.
+A page is looked for from its cursor on, in windows that grow, until it is full or half a second has passed: a search
+must not hold a reader for long. The answer says how far it came, and the caller goes on from there. Where a text is
+looked for, the index of `words` says what can be left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 
 from loghook.server.events import Record
 from loghook.server.present import present
-from loghook.server.store import rows
+from loghook.server.store import rows, words
 from loghook.server.store.schema import LINE_BITS, NOTABLE
 
 __all__ = ["Filter", "Page", "add", "newer", "newest", "older"]
@@ -53,8 +53,8 @@ class Page:
     first: int | None = None
 
 
-def add(connection: sqlite3.Connection, run: int, writer: int, records: list[Record]) -> None:
-    """Store records of a run in their order."""
+def add(connection: sqlite3.Connection, run: int, writer: int, records: list[Record]) -> int:
+    """Store records of a run in their order. Returns how many the run had before."""
     (count,) = connection.execute("SELECT logs FROM runs WHERE number = ?", (run,)).fetchone()
     first = (run << LINE_BITS) + count + 1
     flat: list[Any] = []
@@ -63,6 +63,7 @@ def add(connection: sqlite3.Connection, run: int, writer: int, records: list[Rec
         extend((number, writer, level, logger, line))
     rows.insert(connection, "INSERT INTO logs", 5, flat)
     connection.execute("UPDATE runs SET logs = ? WHERE number = ?", (count + len(records), run))
+    return int(count)
 
 
 def newest(connection: sqlite3.Connection, run: int, wanted: Filter, limit: int) -> Page:
@@ -103,28 +104,33 @@ def _search(
     lines: list[dict[str, Any]] = []
     size, budget = WINDOW, PAGE_BYTES
     deadline = time.monotonic() + PATIENCE
-    while ids and len(lines) < limit and budget > 0 and time.monotonic() < deadline:
-        window = ids[:size]
-        low, high = sorted((window[0], window[-1]))
-        found = connection.execute(
-            f"SELECT id - {base}, writer, line FROM logs WHERE id BETWEEN ? AND ?{condition} "
-            f"ORDER BY id {'ASC' if step > 0 else 'DESC'} LIMIT ?",
-            (base + low, base + high, *values, limit - len(lines)),
-        ).fetchall()
-        reached = found[-1][0] if len(found) == limit - len(lines) else window[-1]
-        for number, writer, line in found:
-            row = present(line)
-            # SQLite's LIKE finds candidates fast, among them keys and other fields; this says whether they are right.
-            if wanted.text and not _has(row, wanted.text.lower()):
-                continue
-            lines.append({"id": number, **row, **writers.get(writer, {})})
-            budget -= len(line)
-            if budget <= 0:
-                reached = number
-                break
-        ids = range(reached + step, ids.stop, step)
-        size = min(2 * size, LARGEST_WINDOW)
-    return lines, ids.start
+    for part in words.parts(connection, run, wanted.text, ids) if wanted.text else [ids]:
+        while part:
+            window = part[:size]
+            low, high = sorted((window[0], window[-1]))
+            found = connection.execute(
+                f"SELECT id - {base}, writer, line FROM logs WHERE id BETWEEN ? AND ?{condition} "
+                f"ORDER BY id {'ASC' if step > 0 else 'DESC'} LIMIT ?",
+                (base + low, base + high, *values, limit - len(lines)),
+            ).fetchall()
+            reached = found[-1][0] if len(found) == limit - len(lines) else window[-1]
+            for number, writer, line in found:
+                row = present(line)
+                # SQLite's LIKE finds candidates fast, among them keys and other fields; this says if they are right.
+                if wanted.text and not _has(row, wanted.text.lower()):
+                    continue
+                lines.append({"id": number, **row, **writers.get(writer, {})})
+                budget -= len(line)
+                if budget <= 0:
+                    reached = number
+                    break
+            part = range(reached + step, part.stop, step)
+            size = min(2 * size, LARGEST_WINDOW)
+            if len(lines) >= limit or budget <= 0 or time.monotonic() >= deadline:
+                return lines, part.start
+        if time.monotonic() >= deadline:
+            return lines, part.start
+    return lines, ids.stop
 
 
 def _writers(connection: sqlite3.Connection, run: int) -> dict[int, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Metrics, written: one row of totals a name and run, and its points (see `points`). For the writer's thread."""
+"""Metrics, written: a row of totals for each name and rank of a run, and its points. For the writer's thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Metrics"]
 
 REMEMBERED = 50_000
 """Metrics kept in memory between batches."""
-WIDTH = 11
+WIDTH = 12
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Metric:
     number: int
     run: int
     name: str
+    rank: int
     count: int = 0
     top_step: float = -1.0
     last: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -37,7 +38,7 @@ class Metric:
         """The metric's row in the table."""
         step, time, value = self.last
         return (
-            *(self.number, self.run, self.name, self.count, self.top_step),
+            *(self.number, self.run, self.name, self.rank, self.count, self.top_step),
             *(step, time, value, self.low, self.high, self.full),
         )
 
@@ -55,7 +56,7 @@ class Metrics:
     """The metrics that were written to lately, remembered between batches; `forget` after anything was undone."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str], Metric] = {}
+        self._known: dict[tuple[int, str, int], Metric] = {}
         self._next = 0
 
     def forget(self) -> None:
@@ -63,42 +64,42 @@ class Metrics:
         self._known.clear()
         self._next = 0
 
-    def add(self, connection: sqlite3.Connection, run: int, points: dict[str, Points]) -> int:
-        """Store points of a run, by metric name. Returns how many names are new."""
+    def add(self, connection: sqlite3.Connection, run: int, rank: int, points: dict[str, Points]) -> int:
+        """Store points of a run's rank, by metric name. Returns how many names are new to the run."""
         if len(self._known) > REMEMBERED:
             self.forget()
         if not self._next:
             (top,) = connection.execute("SELECT coalesce(max(number), 0) FROM metrics").fetchone()
             self._next = top + 1
-        first_new = self._next
+        new = 0
         changes = Changes()
         flat: list[object] = []
         for name, found in points.items():
-            metric = self._metric(connection, run, name)
+            metric = self._known.get((run, name, rank)) or _read(connection, run, name, rank)
+            if metric is None:
+                metric = Metric(self._next, run, name, rank)
+                self._next += 1
+                new += not _is_known(connection, run, name)
+            self._known[run, name, rank] = metric
             _add(connection, metric, found, changes)
             flat.extend(metric.row())
         rows.delete(connection, "open_points", "chunk", changes.merged)
         rows.insert(connection, "INSERT INTO open_points", 2, changes.opened)
         rows.insert(connection, "INSERT INTO points", 2, changes.full)
         rows.insert(connection, "INSERT OR REPLACE INTO metrics", WIDTH, flat)
-        return self._next - first_new
-
-    def _metric(self, connection: sqlite3.Connection, run: int, name: str) -> Metric:
-        metric = self._known.get((run, name))
-        if metric is None:
-            metric = _read(connection, run, name)
-            if metric is None:
-                metric = Metric(self._next, run, name)
-                self._next += 1
-            self._known[run, name] = metric
-        return metric
+        return new
 
 
-def _read(connection: sqlite3.Connection, run: int, name: str) -> Metric | None:
+def _is_known(connection: sqlite3.Connection, run: int, name: str) -> bool:
+    found = connection.execute("SELECT 1 FROM metrics WHERE run = ? AND name = ? LIMIT 1", (run, name))
+    return found.fetchone() is not None
+
+
+def _read(connection: sqlite3.Connection, run: int, name: str, rank: int) -> Metric | None:
     row = connection.execute(
         "SELECT number, count, top_step, last_step, last_time, last_value, low, high, full_chunks FROM metrics "
-        "WHERE run = ? AND name = ?",
-        (run, name),
+        "WHERE run = ? AND name = ? AND rank = ?",
+        (run, name, rank),
     ).fetchone()
     if row is None:
         return None
@@ -109,7 +110,7 @@ def _read(connection: sqlite3.Connection, run: int, name: str) -> Metric | None:
         (base, base, base + (1 << METRIC_BITS) - 1),
     ).fetchall()
     last = (step, time, float("nan") if value is None else value)
-    return Metric(number, run, name, count, top_step, last, low, high, full, blobs)
+    return Metric(number, run, name, rank, count, top_step, last, low, high, full, blobs)
 
 
 def _add(connection: sqlite3.Connection, metric: Metric, points: Points, changes: Changes) -> None:

@@ -11,8 +11,9 @@ import orjson
 
 from loghook.server.status import LOST_AFTER, seen_at
 from loghook.server.store import internal
+from loghook.server.store.schema import NO_RANK
 
-__all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "seen"]
+__all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "rank", "seen"]
 
 NAME_LENGTH = 1000
 MOST_TAGS = 1000
@@ -57,6 +58,12 @@ def make_writer(
         (number, writer, time),
     )
     return Writer(number, int(made.lastrowid or 0), 0)
+
+
+def rank(connection: sqlite3.Connection, writer: Writer) -> int:
+    """Return a writer's rank, NO_RANK where it has told of none."""
+    (told,) = connection.execute("SELECT rank FROM writers WHERE number = ?", (writer.number,)).fetchone()
+    return NO_RANK if told is None or told < 0 else int(told)
 
 
 def seen(

@@ -11,7 +11,8 @@
     notices                      what is still to be told to whom, see `notify`
     logs                         one row a record; id = run number << 40 | number of the line in its run, so a run's
                                  lines lie together in order and need no second index
-    metrics                      one row a metric name in a run
+    words                        an index of the log's words, see `words`
+    metrics                      one row a metric name and rank in a run; rank -1 is that of writers without one
     open_points, points          blobs of points, see `points`; summaries: five points for each full blob
     set_aside                    lines that could not be stored, with their reasons
 
@@ -28,9 +29,11 @@ from pathlib import Path
 
 from loghook.errors import ServerError
 
-__all__ = ["LINE_BITS", "NOTABLE", "VERSION", "connect_reader", "connect_writer"]
+__all__ = ["LINE_BITS", "NOTABLE", "NO_RANK", "VERSION", "connect_reader", "connect_writer"]
 
 LINE_BITS = 40
+NO_RANK = -1
+"""Stands in the table of metrics for the rank of writers that have none."""
 NOTABLE = 30
 """Level numbers from here on have an index of their own: errors are found fast among millions of lines."""
 
@@ -112,8 +115,23 @@ CREATE INDEX runs_by_project ON runs (account, project, started_at, number) WHER
 
 FOURTH = "ALTER TABLE runs ADD COLUMN owner INTEGER;\n"
 
+FIFTH = """
+CREATE TABLE words (block INTEGER PRIMARY KEY, plain BLOB NOT NULL, mixed BLOB NOT NULL);
+CREATE TABLE new_metrics (
+    number INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, name TEXT NOT NULL, rank INTEGER NOT NULL,
+    count INTEGER NOT NULL, top_step REAL NOT NULL, last_step REAL NOT NULL, last_time REAL NOT NULL, last_value REAL,
+    low REAL, high REAL, full_chunks INTEGER NOT NULL,
+    UNIQUE (run, name, rank)
+);
+INSERT INTO new_metrics
+    SELECT number, run, name, -1, count, top_step, last_step, last_time, last_value, low, high, full_chunks
+    FROM metrics;
+DROP TABLE metrics;
+ALTER TABLE new_metrics RENAME TO metrics;
+"""
+
 # The n-th script (from 0) takes a database from version n to n + 1. Released ones never change.
-SCRIPTS = (FIRST, SECOND, THIRD, FOURTH)
+SCRIPTS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 VERSION = len(SCRIPTS)
 
 # 16 MB of pages between checkpoints: fewer pages are written twice, and the log stays small.

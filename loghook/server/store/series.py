@@ -5,90 +5,163 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from heapq import merge
+from itertools import chain, groupby, islice
 from math import inf, isnan
+from typing import Any
 
-from loghook.server.store.points import METRIC_BITS, NUMBERS, PART, Columns, doubles
+from loghook.server.store.points import CHUNK, METRIC_BITS, NUMBERS, PART, Columns, doubles
+from loghook.server.store.schema import NO_RANK
 from loghook.server.thin import thin
 
-__all__ = ["Totals", "every_point", "find", "listed", "main_metrics", "thinned", "within"]
+__all__ = ["Metric", "Totals", "every_point", "find", "listed", "main_metrics", "thinned", "within"]
 
 # Once there are as many full chunks as stretches to thin to, their summaries serve as well as their points; and with
 # very many chunks they have to. Measured (CPU): 500 chunks of 1,024 points 40 ms, most of it the smallest and largest
 # values of each stretch; 10 million points by their summaries 20 ms.
 READ_AT_MOST = 2_000
 
+Key = tuple[float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """A metric's row."""
+    """A metric of one rank: a row of its table. `rank` is NO_RANK where the writers told of none."""
 
     number: int
     name: str
+    rank: int
     count: int
     last: float | None
     low: float | None
     high: float | None
     full: int
+    at: Key
+    """Step and time of the last value."""
 
 
-Key = tuple[float, float]
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric of a run, of all its ranks or of some: one name's rows, by rank."""
 
-COLUMNS = "number, name, count, last_value, low, high, full_chunks"
+    rows: tuple[Totals, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.rows[0].name
+
+    @property
+    def ranks(self) -> list[int | None]:
+        """The ranks that logged it, None for writers without one."""
+        return [None if row.rank == NO_RANK else row.rank for row in self.rows]
+
+    @property
+    def count(self) -> int:
+        """How many points it has."""
+        return sum(row.count for row in self.rows)
+
+    @property
+    def last(self) -> float | None:
+        """The value of its highest step, of those the latest, of those the highest rank's."""
+        return max(self.rows, key=lambda row: (row.at, row.rank)).last
+
+    @property
+    def low(self) -> float | None:
+        """Its smallest finite value."""
+        return min((row.low for row in self.rows if row.low is not None), default=None)
+
+    @property
+    def high(self) -> float | None:
+        """Its largest finite value."""
+        return max((row.high for row in self.rows if row.high is not None), default=None)
 
 
-def listed(connection: sqlite3.Connection, run: int, text: str = "") -> list[Totals]:
+COLUMNS = "number, name, rank, count, last_value, low, high, full_chunks, last_step, last_time"
+
+
+def _metrics(rows: Iterable[tuple[Any, ...]]) -> list[Metric]:
+    """The metrics that rows make, those of one name being neighbours."""
+    totals = (Totals(*row[:-2], *[row[-2:]]) for row in rows)
+    return [Metric(tuple(group)) for _, group in groupby(totals, key=lambda row: row.name)]
+
+
+def listed(connection: sqlite3.Connection, run: int, text: str = "") -> list[Metric]:
     """Return a run's metrics by name, those whose name has `text` in it, whatever its case."""
     where = "run = ?"
     values: list[int | str] = [run]
     if text:
         where += " AND instr(lower(name), lower(?))"
         values.append(text)
-    found = connection.execute(f"SELECT {COLUMNS} FROM metrics WHERE {where} ORDER BY name", values).fetchall()
-    return [Totals(*row) for row in found]
+    found = connection.execute(f"SELECT {COLUMNS} FROM metrics WHERE {where} ORDER BY name, rank", values)
+    return _metrics(found.fetchall())
 
 
-def main_metrics(connection: sqlite3.Connection, run: int, most: int) -> list[Totals]:
-    """Return the metrics that the run logged first, but for internal ones."""
+def main_metrics(connection: sqlite3.Connection, run: int, most: int) -> list[Metric]:
+    """Return the metrics that the run logged first, but for internal ones; of several ranks only the lowest."""
     hidden = "SELECT name FROM internal WHERE run = ? AND kind = 'metrics'"
-    found = connection.execute(
-        f"SELECT {COLUMNS} FROM metrics WHERE run = ? AND name NOT IN ({hidden}) ORDER BY number LIMIT ?",
+    names = connection.execute(
+        f"SELECT name FROM metrics WHERE run = ? AND name NOT IN ({hidden}) GROUP BY name ORDER BY min(number) LIMIT ?",
         (run, run, most),
+    ).fetchall()
+    found = (find(connection, run, name) for (name,) in names)
+    return [Metric(metric.rows[:1]) for metric in found if metric is not None]
+
+
+def find(connection: sqlite3.Connection, run: int, name: str, rank: int | None = None) -> Metric | None:
+    """Return one metric of a run: of all ranks, or of one."""
+    where, values = ("", ()) if rank is None else (" AND rank = ?", (rank,))
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM metrics WHERE run = ? AND name = ?{where} ORDER BY rank", (run, name, *values)
     )
-    return [Totals(*row) for row in found.fetchall()]
+    return next(iter(_metrics(found.fetchall())), None)
 
 
-def find(connection: sqlite3.Connection, run: int, name: str) -> Totals | None:
-    """Return one metric of a run."""
-    row = connection.execute(f"SELECT {COLUMNS} FROM metrics WHERE run = ? AND name = ?", (run, name)).fetchone()
-    return Totals(*row) if row else None
-
-
-def thinned(connection: sqlite3.Connection, metric: Totals, most: int) -> Columns:
+def thinned(connection: sqlite3.Connection, metric: Metric, most: int) -> Columns:
     """Return at most `most` points in order (at least 7), so that every spike survives; 0 means all.
 
-    Call it within one transaction with the read of `metric`.
+    Several ranks' points are one row of points, by step, then time. Call it within one transaction with the read of
+    `metric`.
     """
-    chunks = Chunks(connection, metric)
-    everywhere = range(metric.full)
-    if 0 < most < metric.count and _are_many(everywhere, most):
+    return _joined([_thinned(connection, row, most) for row in metric.rows], most)
+
+
+def _thinned(connection: sqlite3.Connection, row: Totals, most: int) -> Columns:
+    chunks = Chunks(connection, row)
+    everywhere = range(row.full)
+    if 0 < most < row.count and _are_many(everywhere, most):
         return chunks.outline(everywhere, most)
     points = chunks.whole(everywhere)
     return points.take(thin(points.values, most)) if 0 < most < len(points) else points
 
 
-def within(connection: sqlite3.Connection, metric: Totals, low: float, high: float, most: int) -> Columns:
+def within(connection: sqlite3.Connection, metric: Metric, low: float, high: float, most: int) -> Columns:
     """Return the points with a step from `low` to `high`, and one more on either side, thinned as `thinned` does.
 
     Call it within one transaction with the read of `metric`.
     """
-    chunks = Chunks(connection, metric)
+    parts = [_within(connection, row, low, high, most) for row in metric.rows]
+    return _joined([_between(_joined(parts, 0), low, high)] if len(parts) > 1 else parts, most)
+
+
+def _within(connection: sqlite3.Connection, row: Totals, low: float, high: float, most: int) -> Columns:
+    chunks = Chunks(connection, row)
     chosen = chunks.near(low, high)
     if most and _are_many(chosen, most):
         return _between(chunks.outline(chosen, most), low, high)
     points = _between(chunks.whole(chosen), low, high)
+    return points.take(thin(points.values, most)) if 0 < most < len(points) else points
+
+
+def _joined(parts: list[Columns], most: int) -> Columns:
+    """Several ranks' points in order, thinned again."""
+    points, *others = parts
+    if others:
+        for other in others:
+            points.extend(other)
+        points = points.sorted()
     return points.take(thin(points.values, most)) if 0 < most < len(points) else points
 
 
@@ -100,13 +173,23 @@ def _between(points: Columns, low: float, high: float) -> Columns:
     return points[slice(max(0, bisect_left(points.steps, low) - 1), bisect_right(points.steps, high) + 1)]
 
 
-def every_point(connection: sqlite3.Connection, metric: Totals) -> Iterator[Columns]:
+def every_point(connection: sqlite3.Connection, metric: Metric) -> Iterator[Columns]:
     """Yield all points in order, in parts. A part holds chunks whose step ranges overlap: one, where steps ascend."""
-    chunks = Chunks(connection, metric)
-    spans = list(zip(chunks.starts, chunks.ends, range(metric.full), strict=True))
+    parts = [_every_point(connection, row) for row in metric.rows]
+    if len(parts) == 1:
+        yield from parts[0]
+        return
+    points = merge(*map(chain.from_iterable, parts), key=lambda point: point[:2])
+    while group := list(islice(points, CHUNK)):
+        yield Columns(*(array("d", column) for column in zip(*group, strict=True)))
+
+
+def _every_point(connection: sqlite3.Connection, row: Totals) -> Iterator[Columns]:
+    chunks = Chunks(connection, row)
+    spans = list(zip(chunks.starts, chunks.ends, range(row.full), strict=True))
     opened = chunks.opened
     if len(opened):
-        spans.append((_key(opened, 0), _key(opened, -1), metric.full))
+        spans.append((_key(opened, 0), _key(opened, -1), row.full))
     group: list[int] = []
     reach = (-inf, -inf)
     # Equal points keep the order of their chunks, the open ones last: the order in which they came.
@@ -125,18 +208,18 @@ def _key(points: Columns, index: int) -> Key:
 
 
 class Chunks:
-    """What lies in the database of one metric: its full chunks' summaries, and its open points, in order.
+    """What lies in the database of a metric of one rank: its full chunks' summaries, and its open points, in order.
 
     `starts` and `ends` are step and time of each full chunk's first and last point.
     """
 
-    def __init__(self, connection: sqlite3.Connection, metric: Totals) -> None:
+    def __init__(self, connection: sqlite3.Connection, row: Totals) -> None:
         self._connection = connection
-        self._metric = metric
-        base = self._base = metric.number << METRIC_BITS
+        self._row = row
+        base = self._base = row.number << METRIC_BITS
         numbers = array("d")
         for (data,) in connection.execute(
-            "SELECT data FROM summaries WHERE part BETWEEN ? AND ? ORDER BY part", (base, base + metric.full // PART)
+            "SELECT data FROM summaries WHERE part BETWEEN ? AND ? ORDER BY part", (base, base + row.full // PART)
         ).fetchall():
             numbers.extend(doubles(data))
         self._numbers = numbers
@@ -175,7 +258,7 @@ class Chunks:
 
     def group(self, chunks: list[int]) -> Columns:
         """All points of some chunks in order, the open ones being the chunk behind the last full one."""
-        full = sorted(chunk for chunk in chunks if chunk < self._metric.full)
+        full = sorted(chunk for chunk in chunks if chunk < self._row.full)
         points = self._read(full)
         if len(full) < len(chunks):
             points.extend(self.opened)
