@@ -1,4 +1,4 @@
-"""Benchmarks: ``python -m tests.bench [--json] [NAME ...]``. Figures and ratios of one run; nothing here can fail."""
+"""Measurements: ``python -m tests.bench [--peers] [--json] [NAME ...]``. Figures of one run; nothing fails."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import os
 import platform
 import sys
 
-from tests.bench import call, delivery, latency, startup
+from tests.bench import call, compare, latency, startup, threads
+from tests.bench.peers import PEERS
 
-BENCHMARKS = {"call": call.run, "delivery": delivery.run, "latency": latency.run, "startup": startup.run}
+BENCHMARKS = {"call": call.run, "latency": latency.run, "startup": startup.run, "threads": threads.run}
 
 
 def main() -> None:
@@ -20,6 +21,13 @@ def main() -> None:
         "names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; all if none is named"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument(
+        "--peers",
+        nargs="*",
+        metavar="PEER",
+        choices=list(PEERS),
+        help="measure loghook beside what people would use instead, each installed in an environment of its own",
+    )
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
@@ -28,22 +36,26 @@ def main() -> None:
     results: dict[str, object] = {"machine": machine}
     if not options.json:
         print(machine)
-    for name in options.names or BENCHMARKS:
-        rows = BENCHMARKS[name](sys.stderr)
-        results[name] = rows
+    if options.peers is not None:
+        results["peers"] = compare.figures(options.peers or PEERS, sys.stderr)
         if not options.json:
-            _print(name, rows)
+            print(json.dumps(results["peers"], indent=1))
+    for name in options.names or ([] if options.peers is not None else BENCHMARKS):
+        figures = dict(BENCHMARKS[name](sys.stderr))
+        results[name] = figures
+        if not options.json:
+            _print(name, figures)
     if options.json:
         print(json.dumps(results, indent=1))
 
 
-def _print(name: str, rows: list[dict[str, object]]) -> None:
-    columns = list(rows[0])
-    cells = [[str(row.get(column, "")) for column in columns] for row in rows]
-    widths = [max(len(column), *(len(line[i]) for line in cells)) for i, column in enumerate(columns)]
+def _print(name: str, figures: dict[str, object]) -> None:
     print(f"\n{name}")
-    for line in [columns, *cells]:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    width = max(map(len, figures))
+    for what, figure in figures.items():
+        print(
+            f"  {what.ljust(width)}  {figure:.3g}" if isinstance(figure, float) else f"  {what.ljust(width)}  {figure}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""How long single log calls take beside a busy Python thread: whoever gives the GIL away waits to get it back."""
+"""How long single calls take at worst: beside a busy Python thread, and while the listener ships at full speed.
+
+Whoever gives the GIL away, as a write to a file does, waits up to five milliseconds to get it back. Calls through the
+handlers alternate, one at a time, so that whatever else the machine does hits them alike.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,68 @@ import logging
 import logging.handlers
 import os
 import queue
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["run"]
+from tests.bench.sink import Sink
 
-CALLS = 2000
+__all__ = ["EDGES", "run"]
+
+PACED = 2000
+FLAT_OUT = 200_000
+EDGES = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+"""The histogram's edges, in microseconds."""
 
 
-def run(progress: TextIO) -> list[dict[str, object]]:
-    """Return a row for each handler: percentiles of one call in microseconds."""
+def run(progress: TextIO, *, paced: int = PACED, flat_out: int = FLAT_OUT) -> dict[str, object]:
+    """Return percentiles, "CASE HANDLER p50 us" to "p99.9 us", and "CASE HANDLER histogram": calls below each edge."""
+    progress.write("latency: beside a busy thread\n")
     with tempfile.TemporaryDirectory() as home:
-        os.environ["LOGHOOK_HOME"] = home
-        import loghook
+        figures = _beside_a_busy_thread(Path(home), paced)
+    progress.write("latency: while the listener ships\n")
+    # In a process of its own, since the listener of this one may have other work.
+    for handler in ("loghook", "NullHandler"):
+        with Sink() as sink, tempfile.TemporaryDirectory() as home:
+            code = f"from tests.bench import latency; latency.ship({sink.port}, {home!r}, {flat_out}, {handler!r})"
+            out = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout
+            figures |= _figures(f"shipping {handler}", [float(one) for one in out.split()])
+    return figures
 
-        handlers: dict[str, logging.Handler] = {
-            "NullHandler": logging.NullHandler(),
-            "QueueHandler": logging.handlers.QueueHandler(queue.SimpleQueue()),
-            "FileHandler": logging.FileHandler(Path(home) / "file.log"),
-            "loghook": loghook.LogHookHandler("latency"),
-        }
-        stop = threading.Event()
-        threading.Thread(target=_spin, args=(stop,), daemon=True).start()
-        rows = []
+
+def _beside_a_busy_thread(home: Path, calls: int) -> dict[str, object]:
+    os.environ["LOGHOOK_HOME"] = str(home)
+    import loghook
+
+    handlers: dict[str, logging.Handler] = {
+        "NullHandler": logging.NullHandler(),
+        "QueueHandler": logging.handlers.QueueHandler(queue.SimpleQueue()),
+        "FileHandler": logging.FileHandler(home / "file.log"),
+        "loghook": loghook.LogHookHandler("latency"),
+    }
+    stop = threading.Event()
+    threading.Thread(target=_spin, args=(stop,), daemon=True).start()
+    times: dict[str, list[float]] = {name: [] for name in handlers}
+    log = logging.Logger("latency", logging.INFO)
+    for i in range(calls):
         for name, handler in handlers.items():
-            progress.write(f"latency: {name}\n")
-            rows.append({"handler": name, **_percentiles(handler, 200 if name == "FileHandler" else CALLS)})
-        stop.set()
-        handlers["FileHandler"].close()
-    return rows
+            if name == "FileHandler" and i % 10:
+                continue
+            log.handlers[:] = [handler]
+            time.sleep(0.0001)  # as training does: the GIL was given away, and the next turn is a whole one
+            start = time.perf_counter()
+            log.info("epoch %d", i, extra={"metrics": {"loss": 0.3}, "step": i})
+            times[name].append((time.perf_counter() - start) * 1e6)
+    stop.set()
+    handlers["FileHandler"].close()
+    figures: dict[str, object] = {}
+    for name, taken in times.items():
+        figures |= _figures(f"busy {name}", taken)
+    return figures
 
 
 def _spin(stop: threading.Event) -> None:
@@ -46,13 +80,31 @@ def _spin(stop: threading.Event) -> None:
         number += 1
 
 
-def _percentiles(handler: logging.Handler, calls: int) -> dict[str, object]:
-    log = logging.Logger("latency", logging.INFO)
-    log.addHandler(handler)
+def ship(port: int, home: str, calls: int, name: str) -> None:
+    """Log flat out while the listener sends what was logged, and print each call's microseconds."""
+    os.environ |= {"LOGHOOK_HOME": home, "LOGHOOK_API_KEY": "a-key-for-benchmarks"}
+    import loghook
+
+    handler = loghook.LogHookHandler("latency", url=f"http://127.0.0.1:{port}", flush_interval=0.02)
+    ours, other = logging.Logger("latency", logging.INFO), logging.Logger("other", logging.INFO)
+    ours.addHandler(handler)
+    other.addHandler(logging.NullHandler())
+    log = ours if name == "loghook" else other
     times = []
     for i in range(calls):
         start = time.perf_counter()
-        log.info("epoch %d", i, extra={"metrics": {"loss": 0.3}, "step": i})
+        log.info("epoch %d", i, extra={"metrics": {"loss": i / 3}, "step": i})
         times.append((time.perf_counter() - start) * 1e6)
+        if name != "loghook":  # the same work for the listener, outside of the time taken
+            ours.info("epoch %d", i, extra={"metrics": {"loss": i / 3}, "step": i})
+    print(*(f"{one:.1f}" for one in times))
+    loghook.flush(30)
+
+
+def _figures(name: str, times: list[float]) -> dict[str, object]:
     times.sort()
-    return {f"p{p:g} us": f"{times[min(calls - 1, int(calls * p / 100))]:.1f}" for p in (50, 90, 99)}
+    figures: dict[str, object] = {
+        f"{name} p{share:g} us": times[min(len(times) - 1, int(len(times) * share / 100))] for share in (50, 99, 99.9)
+    }
+    figures[f"{name} histogram"] = [sum(1 for one in times if one < edge) for edge in EDGES] + [len(times)]
+    return figures

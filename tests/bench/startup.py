@@ -1,4 +1,4 @@
-"""What ``import loghook`` costs over a bare interpreter, and ``install()`` after it."""
+"""What ``import loghook`` costs over a bare interpreter, ``install()`` after it, and the end of a program."""
 
 from __future__ import annotations
 
@@ -10,30 +10,55 @@ import tempfile
 import time
 from typing import TextIO
 
+from tests.bench.sink import Sink
+
 __all__ = ["run"]
 
 ROUNDS = 15
 NAMES = "import loghook; loghook.install, loghook.LogHookHandler"
-INSTALL = f"{NAMES}; import time; t = time.perf_counter(); loghook.install('x'); print(time.perf_counter() - t)"
+INSTALL = f"import time; {NAMES}; t = time.perf_counter(); loghook.install('x'); print(time.perf_counter() - t)"
+END = """
+import atexit, logging, time
+began = []
+atexit.register(lambda: print(time.perf_counter() - began[0]))  # called last, since it came first
+import loghook
+logging.getLogger().setLevel(logging.INFO)
+loghook.install("x")
+log = logging.getLogger("train")
+for i in range(1000):
+    log.info("epoch %d", i)
+time.sleep(1)
+log.info("the last one")
+began.append(time.perf_counter())
+"""
 
 
-def run(progress: TextIO) -> list[dict[str, object]]:
-    """Return rows of medians in milliseconds; bare interpreter, import and first use alternate."""
+def run(progress: TextIO, *, rounds: int = ROUNDS) -> dict[str, float]:
+    """Return medians in milliseconds; bare interpreter, import and first use alternate."""
     progress.write("startup\n")
-    with tempfile.TemporaryDirectory() as home:
+    with Sink() as sink, tempfile.TemporaryDirectory() as home:
         environ = {**os.environ, "LOGHOOK_HOME": home}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        delivered = {**environ, "LOGHOOK_URL": f"http://127.0.0.1:{sink.port}", "LOGHOOK_API_KEY": "a-key"}
         _time("import loghook", environ)
-        rounds = [[_time(code, environ) for code in ("pass", "import loghook", NAMES)] for _ in range(ROUNDS)]
-        installs = [float(_output(INSTALL, environ)) for _ in range(ROUNDS)]
-    over = statistics.median(full - bare for bare, full, _ in rounds)
-    names = statistics.median(used - bare for bare, _, used in rounds)
-    return [
-        {"what": "bare interpreter", "ms": f"{statistics.median(bare for bare, _, _ in rounds) * 1e3:.1f}"},
-        {"what": "import loghook, over it", "ms": f"{over * 1e3:.1f}"},
-        {"what": "and loghook.install named, over it", "ms": f"{names * 1e3:.1f}"},
-        {"what": "install()", "ms": f"{statistics.median(installs) * 1e3:.1f}"},
-    ]
+        bare, imported, named, local, remote, end = [], [], [], [], [], []
+        for _ in range(rounds):
+            bare.append(_time("pass", environ))
+            imported.append(_time("import loghook", environ) - bare[-1])
+            named.append(_time(NAMES, environ) - bare[-1])
+            local.append(_output(INSTALL, environ))
+            remote.append(_output(INSTALL, delivered))
+        for _ in range(max(3, rounds // 3)):
+            end.append(_output(END, delivered))
+    figures = {
+        "bare interpreter ms": bare,
+        "import ms": imported,
+        "import and install named ms": named,
+        "install() ms": local,
+        "install() with URL ms": remote,
+        "exit ms": end,
+    }
+    return {name: statistics.median(values) * 1e3 for name, values in figures.items()}
 
 
 def _time(code: str, environ: dict[str, str]) -> float:
@@ -42,5 +67,6 @@ def _time(code: str, environ: dict[str, str]) -> float:
     return time.perf_counter() - start
 
 
-def _output(code: str, environ: dict[str, str]) -> str:
-    return subprocess.run([sys.executable, "-c", code], env=environ, check=True, capture_output=True, text=True).stdout
+def _output(code: str, environ: dict[str, str]) -> float:
+    done = subprocess.run([sys.executable, "-c", code], env=environ, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout)

@@ -1,0 +1,1 @@
+"""Measurements: what logging costs with loghook and with what people would use instead. See `__main__`."""

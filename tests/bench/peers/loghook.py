@@ -1,0 +1,44 @@
+"""loghook itself, sending by its own protocol."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.bench.peers import BasePeer
+
+
+class _Peer(BasePeer):
+    """LogHookHandler on a logger."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        os.environ["LOGHOOK_HOME"] = str(folder)
+        os.environ["LOGHOOK_API_KEY"] = "a-key-for-benchmarks"
+        import loghook
+
+        self._log = logging.Logger("train", logging.INFO)
+        self._log.addHandler(loghook.LogHookHandler("bench", url=f"http://127.0.0.1:{port}" if port else None))
+
+    def log(self, number: int) -> None:
+        self._log.info("record %07d", number)
+
+    def close(self) -> None:
+        import loghook
+
+        loghook.flush(60)
+
+    @staticmethod
+    def kept(folder: Path) -> Iterable[int]:
+        from loghook.spool import writers
+
+        for spool in writers(folder):
+            offset = spool.first
+            while body := spool.read(offset, 1 << 20):
+                offset += len(body)
+                yield from (int(number) for number in re.findall(rb"record (\d{7})", body))
+
+
+PEER = _Peer
