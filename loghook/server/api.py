@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from math import inf, isnan, nan
-from sqlite3 import Connection
+from sqlite3 import Connection, Row
 from typing import Any, TypeVar
 
 import orjson
@@ -35,6 +35,7 @@ MOST_POINTS = 100_000
 MOST_LINES = 5_000
 MOST_RUNS = 1_000
 MOST_PROJECTS = 1_000
+MOST_GROUPS = 20
 LONGEST_TEXT = 1_000
 SHORTEST_ID = 8
 """Characters that the beginning of a run's id must have to stand for it; `loghook runs` prints as many."""
@@ -67,30 +68,48 @@ class API:
         return await self._store.read(read)
 
     async def overview(self, request: Request, account: int) -> Response:
-        """GET /api/v1/overview: as `runs`, with the main metrics of each and their small lines."""
+        """GET /api/v1/overview: as `runs`, with the main metrics of each and their small lines.
+
+        `without=project` asks for the runs that are in none. With `by=project` the answer has `groups`, each with its
+        project (null: none), the number of its runs, and the newest `limit` of them; `before` goes on behind a group.
+        """
         limit, before, text = _page(request, 50)
-        project = _text(request, "project")
+        grouped = _one_word(request, "by", "project")
+        project = None if _one_word(request, "without", "project") else _text(request, "project")
 
         def read(connection: Connection) -> Response:
-            rows, after = views.run_page(connection, account, limit, before, text, project)
             now = self._clock()
-            found = [
-                {
-                    **views.run_fields(row, now),
-                    **views.ending(row),
-                    "metrics": self._main_metrics(connection, row["number"]),
-                }
-                for row in rows
-            ]
-            return encoded(request, {"runs": found, "next": str(after) if after else None, "now": now})
+
+            def listed(rows: list[Row]) -> list[dict[str, Any]]:
+                return [self._listed(connection, row, now) for row in rows]
+
+            found: dict[str, Any] = {}
+            if grouped:
+                groups, after = views.groups(connection, account, MOST_GROUPS, before, text)
+                found["groups"] = [
+                    {
+                        "project": name,
+                        "count": count,
+                        "runs": listed(views.run_page(connection, account, limit, None, text, name)[0]),
+                    }
+                    for name, count in groups
+                ]
+            else:
+                rows, after = views.run_page(connection, account, limit, before, text, project)
+                found["runs"] = listed(rows)
+            return encoded(request, {**found, "next": str(after) if after else None, "now": now})
 
         return await self._store.read(read)
 
     async def projects(self, request: Request, account: int) -> Response:
-        """GET /api/v1/projects: the projects that runs are in, newest first, each with the number of its runs."""
+        """GET /api/v1/projects: the projects that runs are in, newest first, each with the number of its runs.
+
+        `without` is the number of the runs that are in none.
+        """
 
         def read(connection: Connection) -> Response:
-            return encoded(request, {"projects": views.projects(connection, account, MOST_PROJECTS)})
+            found = views.projects(connection, account, MOST_PROJECTS)
+            return encoded(request, {"projects": found, "without": views.projectless(connection, account)})
 
         return await self._store.read(read)
 
@@ -150,9 +169,7 @@ class API:
             raise Problem(400, f"at most {MOST_NAMES} names at once")
         most = _integer(request, "max_points", 1_000, 1, MOST_POINTS)
         low, high = _step(request, "from", -inf), _step(request, "to", inf)
-        rank, apart = _rank(request), request.query_params.get("by")
-        if apart not in (None, "", "rank"):
-            raise Problem(400, "by can only be rank")
+        rank, apart = _rank(request), _one_word(request, "by", "rank")
 
         def one(connection: Connection, metric: metric_series.Metric) -> dict[str, Any]:
             if low == -inf and high == inf:
@@ -218,6 +235,10 @@ class API:
             yield b'],"count":%d}' % metric.count
         finally:
             connection.close()
+
+    def _listed(self, connection: Connection, row: Row, now: float) -> dict[str, Any]:
+        metrics = self._main_metrics(connection, row["number"])
+        return {**views.run_fields(row, now), **views.ending(row), "metrics": metrics}
 
     def _main_metrics(self, connection: Connection, run: int) -> list[dict[str, Any]]:
         return [
@@ -287,6 +308,14 @@ def _page(request: Request, default: int) -> tuple[int, views.Cursor | None, str
     except ValueError:
         raise Problem(400, "before must be the cursor that an earlier answer gave as next") from None
     return limit, before, _text(request, "q")
+
+
+def _one_word(request: Request, name: str, word: str) -> bool:
+    """Whether a parameter is given that knows but one word."""
+    given = request.query_params.get(name)
+    if given not in (None, "", word):
+        raise Problem(400, f"{name} can only be {word}")
+    return bool(given)
 
 
 def _integer(request: Request, name: str, default: T, low: int, high: int) -> int | T:

@@ -12,7 +12,18 @@ import orjson
 from loghook.server.status import is_ended, patience, status
 from loghook.server.store import internal
 
-__all__ = ["Cursor", "ending", "projects", "run_details", "run_fields", "run_ids", "run_number", "run_page"]
+__all__ = [
+    "Cursor",
+    "ending",
+    "groups",
+    "projectless",
+    "projects",
+    "run_details",
+    "run_fields",
+    "run_ids",
+    "run_number",
+    "run_page",
+]
 
 DETAILS = ("description", "host", "pid", "rank", "python", "missing_bytes", "set_aside")
 ENDING = 1000
@@ -57,21 +68,24 @@ def run_ids(connection: sqlite3.Connection, account: int, beginning: str, limit:
 
 
 def run_page(
-    connection: sqlite3.Connection, account: int, limit: int, before: Cursor | None, text: str, project: str = ""
+    connection: sqlite3.Connection,
+    account: int,
+    limit: int,
+    before: Cursor | None,
+    text: str,
+    project: str | None = "",
 ) -> tuple[list[sqlite3.Row], Cursor | None]:
     """Return an account's runs, newest first, whose name or id has a text in it, and the cursor of the next page.
 
-    With a project only its runs.
+    With a project only its runs; with None for a project those that are in none.
     """
-    where = "account = ?"
-    values: list[Any] = [account]
+    where, values = _with_text(account, text)
     if before is not None:
         where += " AND (started_at, number) < (?, ?)"
         values += [before.started_at, before.number]
-    if text:
-        where += " AND (instr(lower(name), lower(?)) OR instr(lower(id), lower(?)))"
-        values += [text, text]
-    if project:
+    if project is None:
+        where += " AND project IS NULL"
+    elif project:
         where += " AND project = ?"
         values.append(project)
     cursor = connection.cursor()
@@ -85,6 +99,36 @@ def run_page(
     return rows[:limit], Cursor(last["started_at"], last["number"])
 
 
+def groups(
+    connection: sqlite3.Connection, account: int, limit: int, before: Cursor | None, text: str
+) -> tuple[list[tuple[str | None, int]], Cursor | None]:
+    """Return the projects of runs whose name or id has a text in it, each with the number of these runs.
+
+    Runs in no project are a group, None, too. The group with the newest run comes first. The second value is the cursor
+    of the next page: the place of the last group's newest run.
+    """
+    where, values = _with_text(account, text)
+    having = ""
+    if before is not None:
+        having = "HAVING (max(started_at), number) < (?, ?)"
+        values += [before.started_at, before.number]
+    # SQLite takes the number from the row that has the largest start.
+    found = connection.execute(
+        f"SELECT project, count(*), max(started_at) AS newest, number FROM runs WHERE {where} "
+        f"GROUP BY project {having} ORDER BY newest DESC, number DESC LIMIT ?",
+        (*values, limit + 1),
+    ).fetchall()
+    more = Cursor(*found[limit - 1][2:]) if len(found) > limit else None
+    return [(project, count) for project, count, _, _ in found[:limit]], more
+
+
+def _with_text(account: int, text: str) -> tuple[str, list[Any]]:
+    """The condition, and its values, for an account's runs whose name or id has a text in it."""
+    if not text:
+        return "account = ?", [account]
+    return "account = ? AND (instr(lower(name), lower(?)) OR instr(lower(id), lower(?)))", [account, text, text]
+
+
 def projects(connection: sqlite3.Connection, account: int, limit: int) -> list[dict[str, Any]]:
     """Return the account's projects, the one with the newest run first, each with the number of its runs."""
     found = connection.execute(
@@ -93,6 +137,12 @@ def projects(connection: sqlite3.Connection, account: int, limit: int) -> list[d
         (account, limit),
     )
     return [{"name": name, "runs": count, "started_at": newest} for name, count, newest in found.fetchall()]
+
+
+def projectless(connection: sqlite3.Connection, account: int) -> int:
+    """Return how many of the account's runs are in no project."""
+    found = connection.execute("SELECT count(*) FROM runs WHERE account = ? AND project IS NULL", (account,))
+    return int(found.fetchone()[0])
 
 
 def run_fields(row: sqlite3.Row, now: float) -> dict[str, Any]:

@@ -30,8 +30,9 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// Makes `parent` hold exactly `wanted`, in order, moving as few of them as needed.
+// Makes `parent` hold exactly `wanted`, in order, moving as few of them as needed. What is moved keeps the focus.
 export function arrange(parent, wanted) {
+  const active = document.activeElement;
   const keep = new Set(wanted);
   for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
   let at = parent.firstElementChild;
@@ -39,6 +40,7 @@ export function arrange(parent, wanted) {
     if (child === at) at = at.nextElementSibling;
     else parent.insertBefore(child, at);
   }
+  if (active !== document.activeElement && parent.contains(active)) active.focus({ preventScroll: true });
 }
 
 // Calls `work` once, `ms` after the last of a row of calls.

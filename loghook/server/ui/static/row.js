@@ -26,12 +26,13 @@ export class Row {
     this.tiles = new Map();
   }
 
-  show(run, now) {
+  // `grouped`: the project stands above, in a heading.
+  show(run, now, grouped = false) {
     this.run = run;
     this.skew = now - Date.now() / 1000;
     showStatus(this.status, run.status);
     say(this.name, format.called(run.name || run.id));
-    say(this.project, [run.project, run.group && `group ${run.group}`].filter(Boolean).join(" \u00b7 "));
+    say(this.project, [!grouped && run.project, run.group && `group ${run.group}`].filter(Boolean).join(" \u00b7 "));
     this.project.title = this.project.textContent;
     this.project.hidden = !this.project.textContent;
     this.#metrics(run.metrics || []);
