@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = ["HERE", "Server", "Unanswered", "find", "unanswered"]
 
 HERE = "http://127.0.0.1:7707"
 """Where `loghook serve` listens unless told otherwise."""
+LONGEST_NOTE = 8192
 UNTRUSTED = "certificate verify failed: "
 
 
@@ -88,6 +90,7 @@ def find(url: str | None, home: Path) -> list[Server]:
 
     Raises:
         ConfigurationError: a URL is wrong.
+        Failed: none is named, and the one on this machine has ended.
     """
     settings = settings_in_force(home)
     named = settings.url.split(",") if url is None else [url]
@@ -103,7 +106,11 @@ def find(url: str | None, home: Path) -> list[Server]:
     else:
         # The server on this machine keeps its key in its own folder where the settings have another server's, and in
         # the settings else; LOGHOOK_API_KEY may belong to another one too.
-        place = running(home) or HERE
+        place = running(home)
+        if place is None and (home / "server" / "lock").exists():
+            # Whoever listens at its old address now, another user of this machine say, must not get its key.
+            raise Failed(f"the server of {home} does not run; start it with: loghook serve, or name another with --url")
+        place = place or HERE
         own = home / "server" / "loghook.json"
         sources = [(place, KeySource(environ={}, files=(own, *files), warn=note, url=place))]
     return [Server(place, keys.get(), timeout=settings.timeout) for place, keys in sources]
@@ -119,9 +126,15 @@ def unanswered(reason: str) -> str:
 
 
 def running(home: Path) -> str | None:
-    """Return where the server of a home folder answers, as its lock file says; None if there was never one."""
+    """Return where the server of a home folder answers, as its lock file says; None if none holds that lock."""
     try:
-        text = (home / "server" / "lock").read_text(encoding="utf-8")
+        with open(home / "server" / "lock", encoding="utf-8", errors="replace") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = file.read(LONGEST_NOTE)
+            else:
+                return None  # what it says was true of a server that is gone
     except OSError:
         return None
     url = text.rpartition(", ")[2].strip()

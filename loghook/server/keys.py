@@ -28,6 +28,8 @@ MOST = 100
 """Keys of one account."""
 TAIL = 4
 LONGEST_NAME = 100
+SIGNED_IN = "command line"
+"""The name of the key that the commands get, ours and Hyperdash's, for an email and a password."""
 SECRET_BYTES = 32
 
 
@@ -111,7 +113,7 @@ class Keys:
         return [key for key, digest in pairs if hashed(key) == digest]
 
     def _make(self, connection: sqlite3.Connection, account: int) -> None:
-        made = self._insert(connection, account, "Hyperdash", secrets.token_hex(32), made=True)
+        made = self._insert(connection, account, SIGNED_IN, secrets.token_hex(32), made=True)
         key = self._key(made.id)
         connection.execute("UPDATE keys SET hash = ?, tail = ? WHERE number = ?", (hashed(key), key[-TAIL:], made.id))
 

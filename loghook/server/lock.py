@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from loghook.errors import ServerError
 
 __all__ = ["HomeLock", "holder_of"]
+
+TRIES = 10
+BETWEEN = 0.02
+"""Seconds between two tries to take a lock that is held."""
 
 
 class HomeLock:
@@ -20,15 +25,13 @@ class HomeLock:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ServerError(f"{path} cannot be used: {error.strerror}") from None
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _taken(self._descriptor):
             holder = os.read(self._descriptor, 200).decode("utf-8", "replace").strip()
             os.close(self._descriptor)
             who = f" ({holder})" if holder else ""
             raise ServerError(
                 f"another server{who} uses {guards or path.parent.parent}; stop it, or give this one another"
-            ) from None
+            )
         self.tell("")
 
     def tell(self, text: str) -> None:
@@ -41,6 +44,18 @@ class HomeLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock, if need be at a second try: whoever looks whether it is held holds it for that moment."""
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(BETWEEN)
+        else:
+            return True
+    return False
 
 
 def holder_of(path: Path) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import logging
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from loghook.errors import ServerError
-from loghook.server import http
+from loghook.server import http, own_log
 from loghook.server.access import Access
 from loghook.server.accounts import Accounts
 from loghook.server.api import API
@@ -50,8 +49,6 @@ DEFAULT_PORT = 7707
 DELIVER_SECONDS = 30.0
 PATIENCE = Patience()
 SWITCH_INTERVAL = 0.0005
-
-logger = logging.getLogger("loghook.server")
 
 
 class Server:
@@ -262,7 +259,7 @@ def serve(
 
     For a process of its own, on its main thread. Arguments as for `Server`. Raises ServerError, ConfigurationError.
     """
-    _log_to_stderr()
+    own_log.to_stderr()
     # Whatever is written, by SQLite say, is for this user's eyes alone.
     os.umask(0o077)
     http.more_descriptors()
@@ -294,14 +291,6 @@ def serve(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _log_to_stderr() -> None:
-    """One line for each thing that goes wrong; its traceback too, because this process is the server's own."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("loghook server: %(message)s"))
-    logger.addHandler(handler)
-    logger.propagate = False
 
 
 def _is_loopback(host: str) -> bool:

@@ -256,7 +256,7 @@ def test_keys_api(server: Server, as_client: Callable[..., Any]) -> None:
     assert made.status_code == 201
     new = made.json()
     listed = anna.read("/keys")["keys"]
-    assert [(one["name"], one["current"]) for one in listed] == [("Hyperdash", True), ("my laptop", False)]
+    assert [(one["name"], one["current"]) for one in listed] == [("command line", True), ("my laptop", False)]
     assert listed[1] == {**{name: new[name] for name in ("id", "name", "tail", "created")}, "current": False}
     assert new["key"].endswith(new["tail"])
     assert new["key"] not in json.dumps(listed)

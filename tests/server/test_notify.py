@@ -313,6 +313,15 @@ def test_slack() -> None:
         assert len(json.loads(request.body)["text"]) <= 8000
 
 
+def test_slack_calls_nobody() -> None:
+    """What Slack would take for a link or a call to everybody is plain text."""
+    made = notice(name="<!channel> <http://evil.example|here> &")
+    request = Destination.parse("https://hooks.slack.com/services/x").request(made)
+    sent = json.loads(request.body)["text"]
+    assert sent.startswith("&lt;!channel&gt; &lt;http://evil.example|here&gt; &amp; failed")
+    assert not set("<>") & set(sent)
+
+
 def test_addresses() -> None:
     """An address keeps its query and its password, which are sent, and neither is shown."""
     found = Destination.parse("https://anna:pa%20ss@hooks.example.org/secret-path?sig=secret-sig&x=1")
@@ -384,12 +393,37 @@ def test_redacted(line: str, shown: str) -> None:
     assert redacted(line) == shown
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m wine", "red wine"),
+        ("\x9b1mbold", "bold"),
+        ("\x1b]8;;http://evil.example\x07here\x1b]8;;\x07", "here"),
+        ("\x1b]0;a title that has no end", ""),
+        ("a\u202eb\x00c\td", "a b c d"),
+        ("\x1b[31mpassword=\x1b[1mhunter2", "password=***"),
+    ],
+)
+def test_plain_text(said: str, shown: str) -> None:
+    """What leaves has no terminal's control sequences in it, and nothing that hides a password from the search."""
+    run = {"id": "r", "name": f"n{said}", "status": "failure", "source": "loghook", "duration": 1.0}
+    run.update(reason=said, exception=f"Traceback\n{said}", started_at=0.0, ended_at=1.0)
+    line = {"level": "ERROR", "message": said}
+    made = make(run, 1, {f"m{said}": 1.0}, [line], "http://here/runs/r")
+    told = text(made, most=10_000)
+    assert told.isascii()
+    assert all(character.isprintable() for character in told.replace("\n", ""))
+    assert (made["run"]["exception"] or "") == (shown or "Traceback")
+    assert made["run"]["reason"] == shown
+    assert made["lines"] == ([f"ERROR {shown}"] if shown else [])
+
+
 def test_words() -> None:
     """A title says what became of the run and after how long."""
     assert [title(notice(status)) for status in ("success", "failure", "stopped", "lost")] == [
         f"dogs {word} after 1 h 6 min" for word in ("finished", "failed", "was stopped", "is lost")
     ]
-    assert title(notice(name="\x1b[1ma\nb")).startswith("[1ma b failed")
+    assert title(notice(name="\x1b[1ma\nb")).startswith("a b failed")
     assert title(notice(name=" \x00 ")).startswith("r1 failed")  # no header begins with a space
     assert len(text(notice(), most=100)) <= 100
     assert "hunter2" not in text(notice(reason="password=hunter2"), most=1000)

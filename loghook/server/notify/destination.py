@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -95,7 +96,8 @@ def _ntfy(notice: Notice) -> Request:
 
 
 def _slack(notice: Notice) -> Request:
-    return _as_json({"text": text(notice, most=LONGEST_TEXT)})
+    # "<!channel>" would call everybody, and "<http://...|...>" lead elsewhere than it says.
+    return _as_json({"text": html.escape(text(notice, most=LONGEST_TEXT), quote=False)})
 
 
 def _json(notice: Notice) -> Request:

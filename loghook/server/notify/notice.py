@@ -1,6 +1,8 @@
 """What is told of a run whose state has changed; pure.
 
-Log lines leave the machine here, so what looks like a password or a key in them is blotted out.
+Log lines leave the machine here, so what looks like a password or a key in them is blotted out. They end up on phones
+and in chats, so they come as plain text: without colours and whatever else only a terminal understands, and without
+characters that turn the direction of writing.
 """
 
 from __future__ import annotations
@@ -21,6 +23,12 @@ LONGEST_NAME = 200
 LOOKED_AT = 4000
 """Characters of a text that are looked at: the search takes longer the longer a text is."""
 
+# ECMA-48: CSI and what it takes, then strings (OSC and others) up to their end, then the other escapes.
+SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|$)"
+    r"|\x1b[ -/]*[0-~]"
+)
 SECRET = re.compile(
     r"""(?ix)
     (?P<before>
@@ -47,12 +55,12 @@ def make(run: dict[str, Any], number: int, metrics: dict[str, Any], lines: list[
     """
     names = ("id", "name", "status", "source", "started_at", "ended_at", "duration", "reason")
     told = {name: run.get(name) for name in names}
-    told["name"] = printable(str(run["name"]), LONGEST_NAME) or run["id"]
+    told["name"] = printable(_plain(str(run["name"])), LONGEST_NAME) or run["id"]
     told["reason"] = _shown(run["reason"]) if run.get("reason") else None
     return {
         "id": f"{run['id']}-{number}",
         "run": {**told, "exception": _exception(run.get("exception")), "url": url},
-        "metrics": metrics,
+        "metrics": {_plain(name)[:LONGEST_NAME]: value for name, value in metrics.items()},
         "lines": [shown for line in lines if (shown := _line(line))],
     }
 
@@ -92,7 +100,7 @@ def redacted(line: str) -> str:
 
 def _exception(trace: object) -> str | None:
     """The last line of a traceback: the exception's type and what it says."""
-    lines = [line for line in str(trace or "").splitlines() if line.strip()]
+    lines = [line for line in str(trace or "")[-LOOKED_AT:].splitlines() if _plain(line)]
     return _shown(lines[-1]) if lines else None
 
 
@@ -102,7 +110,12 @@ def _line(line: dict[str, Any]) -> str:
 
 
 def _shown(text: str) -> str:
-    return redacted(text.strip()[:LOOKED_AT])[:LONGEST_LINE]
+    return redacted(_plain(text[:LOOKED_AT]))[:LONGEST_LINE]
+
+
+def _plain(text: str) -> str:
+    """Text on one line, without a terminal's control sequences and characters that cannot be printed."""
+    return printable(SEQUENCE.sub("", text), len(text) + 1)
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from math import isfinite
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 DETAILS = ("description", "host", "pid", "rank", "python", "missing_bytes", "set_aside")
+PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 ENDING = 1000
 """Characters of a traceback that the list of runs gets."""
 
@@ -58,7 +60,7 @@ def run_number(connection: sqlite3.Connection, account: int, run: str) -> int | 
 
 def run_ids(connection: sqlite3.Connection, account: int, beginning: str, limit: int) -> list[str]:
     """Return the ids of an account's runs that begin with a text, at most `limit`."""
-    if not beginning:
+    if not PLAIN.fullmatch(beginning):
         return []
     behind = beginning[:-1] + chr(ord(beginning[-1]) + 1)
     found = connection.execute(
