@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from loghook.retry import Advance, Decision, Retry, Rewind, SetAside
+from loghook.retry import Advance, Decision, Retry, Rewind, SetAside, Wait
 from loghook.spool.acks import Acks
 from loghook.transports.base import Batch, Transport, TryLater
 
@@ -30,6 +30,10 @@ class Source(Protocol):
     @property
     def first(self) -> int:
         """The oldest offset that is still there."""
+
+    @property
+    def in_memory(self) -> int:
+        """How many events go with the process if they are not sent."""
 
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Whole lines from `offset` on; b"" where nothing more is."""
@@ -55,6 +59,10 @@ class Delivery:
         """When, in monotonic seconds, an adopted spool is to be tried again."""
         self.asked_to_wait = False
         """Whether the platform itself said how long to wait, which a flush does not cut short."""
+        self.is_troubled = False
+        """Whether the last batch got nowhere."""
+        self.found_nobody = False
+        """Whether nobody was there to take the last batch."""
         self._retry = Retry()
         self._aside: list[tuple[int, int]] = []
         self._taken: list[_Taken] = []
@@ -95,8 +103,10 @@ class Delivery:
         batch = self._retry.trim(batch).without(self._aside)
         outcome = transport.send(batch)
         self.asked_to_wait = isinstance(outcome, TryLater) and outcome.after is not None
+        self.found_nobody = isinstance(outcome, TryLater) and outcome.absent
         before = self.position
         self._retry, decision = self._retry.after(outcome, batch, jitter=random.random())
+        self.is_troubled = isinstance(decision, Wait)
         if isinstance(decision, Advance):
             self._advance(batch, decision)
             if not batch.body and self.position == before:

@@ -277,9 +277,14 @@ class _Together:
             experiment._finish(status, exception, reason)
             experiment._say_goodbye(status)
 
+    @property
+    def patience(self) -> float:
+        return max((experiment.run.patience for experiment in self.open), default=0.0)
+
     def close(self, timeout: float | None = None) -> None:
-        patience = max((experiment.run.settings.shutdown_timeout for experiment in self.open), default=0.0)
-        deadline = time.monotonic() + (patience if timeout is None else timeout)
+        deadline = time.monotonic() + (self.patience if timeout is None else timeout)
+        for experiment in self.open:
+            experiment.run.hurry(max(0.0, deadline - time.monotonic()))
         for experiment in self.open:
             experiment.run.close(max(0.0, deadline - time.monotonic()))
 

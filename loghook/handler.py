@@ -14,11 +14,15 @@ from collections.abc import Callable
 from typing import Any
 
 from loghook import session
+from loghook.ending import ending
 from loghook.formatter import LogHookFormatter
 from loghook.run import Run
 from loghook.threads import own_threads
 
 __all__ = ["LogHookHandler"]
+
+_LAST, _MOST = 0.5, 1.0
+"""Seconds, at least and at most, for what is logged last of all."""
 
 
 class LogHookHandler(logging.Handler):
@@ -108,7 +112,7 @@ class LogHookHandler(logging.Handler):
     def close(self) -> None:
         """Called by dictConfig, and by logging when the process ends; a record that comes later is still taken."""
         if session.is_finished(self.run):
-            self.run.drain()
+            self.run.drain(max(_LAST, min(_MOST, ending.left(self.run.patience))))
         else:
             self.was_closed = True
             if self.run.keeper:

@@ -18,6 +18,7 @@ from opcode import opname
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Protocol
 
+from loghook.ending import ending
 from loghook.voice import Voice
 
 __all__ = ["Hooks", "Watched", "uncaught"]
@@ -38,8 +39,16 @@ class Watched(Protocol):
     def end(self, status: str = "success", *, exception: str = "", reason: str = "") -> None:
         """End as "success", "failure" or "stopped"."""
 
+    @property
+    def patience(self) -> float:
+        """How many seconds the end of the process may wait for it."""
+
     def close(self, timeout: float | None = None) -> None:
-        """Deliver what there is, for `timeout` seconds at most."""
+        """Deliver what there is, for `timeout` seconds at most, or for as many as its patience has."""
+
+
+_watching: list[Hooks] = []
+"""The hooks that are in, in the order in which they came."""
 
 
 class Hooks:
@@ -59,12 +68,13 @@ class Hooks:
     def install(self) -> None:
         """Put the hooks in; those for signals only from the main thread."""
         self._active = True
+        _watching.append(self)
         self._before = {"excepthook": sys.excepthook, "exit": sys.exit, "thread": threading.excepthook}
         self._ours = {"excepthook": self._on_exception, "exit": self._on_exit, "thread": self._on_thread_exception}
         sys.excepthook = self._ours["excepthook"]
         sys.exit = self._ours["exit"]
         threading.excepthook = self._ours["thread"]
-        atexit.register(self.finish)
+        atexit.register(self._end)
         if threading.current_thread() is threading.main_thread():
             for number in (getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)):
                 self._watch(number)
@@ -72,7 +82,9 @@ class Hooks:
     def uninstall(self) -> None:
         """Take the hooks out; where somebody hooked in after us, ours only passes on."""
         self._active = False
-        atexit.unregister(self.finish)
+        if self in _watching:
+            _watching.remove(self)
+        atexit.unregister(self._end)
         if sys.excepthook is self._ours.get("excepthook"):
             sys.excepthook = self._before["excepthook"]
         if sys.exit is self._ours.get("exit"):
@@ -84,19 +96,24 @@ class Hooks:
                 if signal.getsignal(number) == self._on_signal:
                     signal.signal(number, before)
 
-    def finish(self) -> None:
-        """End the run as the process ends, and deliver within the shutdown timeout."""
+    def finish(self, timeout: float | None = None) -> None:
+        """End the run, and deliver within `timeout` seconds, or as many as its patience has."""
         if self.finished:
             return
         self.finished = True
         status, reason = self._outcome()
         self.run.end(status, exception=self._exception, reason=reason)
         try:
-            self.run.close()
+            self.run.close(timeout)
         except KeyboardInterrupt:  # somebody can't wait for the delivery; the program itself had ended
             self.run.close(0.0)
         if self._interrupted == "KeyboardInterrupt":
             _die_of_ctrl_c()
+
+    def _end(self) -> None:
+        """End the run because the process ends: what else ends with it has to be done by the same moment."""
+        others = sum(not hooks.finished for hooks in _watching if hooks is not self)
+        self.finish(ending.left(self.run.patience, others))
 
     def _outcome(self) -> tuple[str, str]:
         if self._interrupted:
@@ -170,10 +187,17 @@ class Hooks:
         if callable(before):
             before(number, frame)
             return
-        if self._active and first and self.run.pid == os.getpid():  # a forked child just dies: its parent delivers
-            self.finish()
+        if first and self.run.pid == os.getpid():  # a forked child just dies: its parent delivers
+            _end_all(signal.Signals(number).name)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+
+def _end_all(reason: str) -> None:
+    """End every run that is watched over: a signal is about to end the process."""
+    for hooks in reversed(_watching):
+        hooks._interrupted = hooks._interrupted or reason
+        hooks._end()
 
 
 def uncaught(

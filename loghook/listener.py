@@ -5,6 +5,7 @@ Per event it does nothing: it slices lines out of the spool and hands them to th
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,10 @@ from loghook.voice import Voice
 __all__ = ["Destination", "Listener", "claim", "settle", "wants"]
 
 _ADOPT = 2.0
+_LAST_TRIES = 0.5
+"""Seconds between tries, at most, while the process wants to end."""
+_PATIENCE = 1.0
+"""Seconds for which nobody may be there before the end of a process waits no longer: longer than a server restarts."""
 _AT_ONCE = 16
 """Spools of dead writers that are held at the same time: each takes one of the user's file descriptors."""
 
@@ -54,6 +59,8 @@ class Listener:
         self.wake = Wake()
         self.error = ""
         """Why nothing is delivered at the moment; empty when all is well."""
+        self.untold = ""
+        """The same, until it has been said."""
         self._home = home
         self._own = Delivery(source, destination.id, batch_size)
         self._adopted: dict[Path, tuple[WriterSpool, Delivery]] = {}
@@ -61,6 +68,7 @@ class Listener:
         self._voice = voice or Voice()
         self._transport: Transport | None = None
         self._not_before = 0.0
+        self._in_trouble_since = 0.0
         self._next_adoption = 0.0
         self._candidates: Iterator[WriterSpool] = writers(home)
         self._more_candidates = True
@@ -97,6 +105,7 @@ class Listener:
         """
         if self._at_work or self.error:
             return
+        self._deadline = deadline
         with barred():
             try:
                 while time.monotonic() < deadline:
@@ -118,17 +127,25 @@ class Listener:
                     self._close_transport()  # who knows what it holds
                     delay = 5.0
                 if self._deadline is not None:
-                    if self._is_drained():
+                    if self._is_drained() or self._is_hopeless(self._deadline):
                         break
-                    delay = (
-                        min(delay, 0.1) if not self.error else min(delay, max(0.0, self._deadline - time.monotonic()))
-                    )
+                    delay = min(delay, _LAST_TRIES if self.error else 0.1, max(0.0, self._deadline - time.monotonic()))
                 self._urgent = self.wake.wait(delay) or (self._urgent and not self._own.is_done)
             self._release()
         self._at_work = False
 
     def _over(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _is_hopeless(self, deadline: float) -> bool:
+        """Whether there is nothing to wait for: nobody is there, or the platform wants to be left alone for longer.
+
+        Events that would go with the process are tried to the last.
+        """
+        if not self.error or self._own.source.in_memory:
+            return False
+        lasted = time.monotonic() - self._in_trouble_since
+        return self._not_before >= deadline or (self._own.found_nobody and lasted >= _PATIENCE)
 
     def _is_drained(self) -> bool:
         try:
@@ -165,12 +182,14 @@ class Listener:
             with importing():
                 self._transport = self.destination.open()
         urgent = self._urgent or self._deadline is not None or delivery is not self._own
-        aside = delivery.set_aside
+        aside, is_old = delivery.set_aside, delivery.is_troubled
+        if self._deadline is not None:
+            self._transport.hurry(self._deadline)
         decision = delivery.step(self._transport, urgent=urgent)
         if isinstance(decision, Wait):
             if delivery.asked_to_wait:
                 self._not_before = time.monotonic() + decision.seconds
-            self._trouble(decision.reason)
+            self._trouble(decision.reason, is_news=is_old or decision.seconds > _PATIENCE)
         elif isinstance(decision, Advance):
             self._recovered()
         if delivery.set_aside > aside:
@@ -180,14 +199,22 @@ class Listener:
             )
         return decision
 
-    def _trouble(self, reason: str) -> None:
+    def _trouble(self, reason: str, *, is_news: bool = True) -> None:
+        """Note a failure, and say so: once, however long it lasts, and not of a single one, nor when the end does."""
+        if not self.error:
+            self._in_trouble_since = time.monotonic()
+            self.untold = reason
         self.error = reason
-        self._voice.say(f"{reason}; events wait in the spool and are sent later", about=self.destination.id)
+        if self.untold and is_news and self._deadline is None:
+            self.untold = ""
+            self._voice.say(f"{reason}; events wait in the spool and are sent later", about=self.destination.id)
 
     def _recovered(self) -> None:
         if self.error:
-            self.error = ""
-            self._voice.say(f"{self.destination.url} takes events again", about=f"{self.destination.id} again")
+            said, self.error, self.untold = not self.untold, "", ""
+            if said:
+                about = f"{self.destination.id} again"
+                self._voice.say(f"{self.destination.url} takes events again", about=about, level=logging.INFO)
 
     # ---------------------------------------------------------------- what dead writers left
 

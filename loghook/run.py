@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _SHORTEST_INTERVAL = 0.02
+_DISK_PATIENCE, _DISK_HASTE = 1.0, 0.2
+"""Seconds, at most and at least, that the end of a program waits for a disk which may hang."""
 
 
 class Run:
@@ -64,6 +66,7 @@ class Run:
         self.chores: list[Callable[[], None]] = []
         """Called by the keeper, every flush interval."""
         self.keeper: Keeper | None = None
+        self._disk_answers = True
         self.api = api
         self._getter = api_key_getter
         self._params = dict(params or {})
@@ -85,6 +88,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r} {self.id}>"
+
+    @property
+    def patience(self) -> float:
+        """How many seconds the end of a program may wait for delivery."""
+        return self.settings.shutdown_timeout
 
     def _urls(self) -> list[str]:
         return [part.strip() for part in self.settings.url.split(",") if part.strip()]
@@ -123,7 +131,7 @@ class Run:
         """Start all threads now: once a short script has come to its end Python starts no more."""
         self._tell_trouble(log)
         interval = max(self.settings.flush_interval, _SHORTEST_INTERVAL)
-        keeper = Keeper(lambda: self._keep(log), interval, self._keeper_failed)
+        keeper = Keeper(lambda: self._keep(log), interval, self._keeper_failed, lambda: self._keep_at_the_end(log))
         log.wanted = keeper.wake.ring
         self.keeper = keeper
         self.listeners = []
@@ -286,36 +294,45 @@ class Run:
         counters["accepted"] = log.accepted_below(end) + sum(dropped.values())
         return counters
 
+    def hurry(self, timeout: float) -> None:
+        """Begin to `close`, with `timeout` seconds for it; the listeners go on beside what else is to be closed."""
+        deadline = time.monotonic() + timeout
+        if self.keeper and self._disk_answers:
+            self._disk_answers = self.keeper.stop(max(_DISK_HASTE, min(_DISK_PATIENCE, timeout)))
+        for listener in self.listeners:
+            listener.hurry(deadline)
+
     def close(self, timeout: float | None = None) -> None:
         """Deliver what there is, for `timeout` seconds at most, and say in one line what had to stay."""
         if not self.spool.is_open:
             return
-        log = self.spool.log
-        deadline = time.monotonic() + (self.settings.shutdown_timeout if timeout is None else timeout)
-        if self.keeper:
-            self.keeper.stop(1.0)
-            self._do_last_chores(log)
-        for listener in self.listeners:
-            listener.hurry(deadline)
+        timeout = self.patience if timeout is None else timeout
+        deadline = time.monotonic() + timeout
+        self.hurry(timeout)
         for listener in self.listeners:
             listener.close(deadline)
-        self._say_what_stays(log)
+        if self._disk_answers:
+            self._say_what_stays(self.spool.log)
+        else:
+            self.voice.say(f"{self.settings.home} does not answer; what is in its spool is sent later", about="disk")
 
     def drain(self, timeout: float = 1.0) -> None:
-        """Deliver, on this thread, what came after `close`: the last records of an interpreter that ends."""
+        """Deliver, on this thread and for `timeout` seconds at most, what came after `close`.
+
+        Those are the last records of an interpreter that ends.
+        """
+        deadline = time.monotonic() + timeout
+        if not self._disk_answers:
+            return
         for listener in self.listeners:
-            listener.drain(time.monotonic() + timeout)
+            listener.drain(deadline)
         if LOCAL not in self.destinations and self.spool.is_open:
             self.spool.remove_if_delivered(list(self.destinations))
 
-    def _do_last_chores(self, log: Log) -> None:
-        """Do the keeper's work once more; what it meets must not keep a process from its end, and its exit status."""
-        try:
-            log.try_disk_again()
-            self._keep(log)
-            self._tell_drops(log, closing=True)
-        except Exception as error:
-            self._keeper_failed(error)
+    def _keep_at_the_end(self, log: Log) -> None:
+        log.try_disk_again()
+        self._keep(log)
+        self._tell_drops(log, closing=True)
 
     def _say_what_stays(self, log: Log) -> None:
         dropped = log.drops.counts()
@@ -330,9 +347,17 @@ class Run:
                 continue
             lost = min(count, log.in_memory)
             if count > lost and name != LOCAL:
-                self.voice.say(f"{count - lost} events for {url} wait in {log.directory}; `loghook sync` sends them")
+                why = self._untold(name).removeprefix(f"{url}: ")
+                self.voice.say(
+                    f"{count - lost} events for {url} wait in {log.directory}; `loghook sync` sends them"
+                    + (f" ({why})" if why else "")
+                )
             if lost:
                 self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about="disk")
+
+    def _untold(self, name: str) -> str:
+        """Return why a destination takes nothing, where no line has said so yet."""
+        return next((listener.untold for listener in self.listeners if listener.destination.id == name), "")
 
 
 def _readable(name: str) -> str:

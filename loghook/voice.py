@@ -22,14 +22,17 @@ class Voice:
         self._last: dict[str, float] = {}
 
     def say(self, text: str, *, about: str = "", level: int = logging.WARNING) -> None:
-        """Say `text`, one sentence; silent if something about the same subject was said a moment ago."""
+        """Say `text`, one sentence; silent if something about the same subject was said a moment ago.
+
+        What is below WARNING is for the logger's handlers alone.
+        """
         now = self._clock()
         subject = about or text
         if now - self._last.get(subject, -_PAUSE) < _PAUSE:
             return
         self._last[subject] = now
         line = " ".join(text.replace("…", "...").split())
-        if not self.quiet and sys.stderr is not None:
+        if level >= logging.WARNING and not self.quiet and sys.stderr is not None:
             with contextlib.suppress(Exception):  # closed, broken, replaced by who knows what: it must not matter
                 sys.stderr.write(f"loghook: {line}\n".encode("ascii", "backslashreplace").decode())
                 sys.stderr.flush()

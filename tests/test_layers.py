@@ -36,6 +36,7 @@ LAYERS = (
     "environment",
     "repository",
     "run",
+    "ending",
     "hooks",
     "session",
     "handler",

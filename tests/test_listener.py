@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -154,20 +155,37 @@ def test_refused_events_are_spoken_of_when_they_come(
     ]
 
 
-def test_trouble_is_one_line_and_so_is_its_end(
-    log: Log, start: Start, capfd: pytest.CaptureFixture[str], wait_until: Callable[..., None]
+def test_trouble_is_one_line_on_stderr_and_its_end_none(
+    log: Log,
+    start: Start,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    wait_until: Callable[..., None],
 ) -> None:
-    """A platform that fails several times is spoken of once, and once more when it takes events again."""
+    """A platform that fails several times is spoken of once; that it takes events again only the logger is told."""
     put(log, 10)
     transport = RecordingTransport(script=(TryLater("memory: busy"), TryLater("memory: busy")))
+    logging.getLogger("loghook").addHandler(caplog.handler)
     listener = start(transport, quiet=False)
     wait_until(lambda: listener.error == "memory: busy")
     assert transport.platform.wait(lambda: len(transport.platform.records()) == 10)
     wait_until(lambda: listener.error == "")
-    assert capfd.readouterr().err.splitlines() == [
-        "loghook: memory: busy; events wait in the spool and are sent later",
-        "loghook: memory:// takes events again",
-    ]
+    logging.getLogger("loghook").removeHandler(caplog.handler)
+    said = "memory: busy; events wait in the spool and are sent later"
+    assert capfd.readouterr().err.splitlines() == [f"loghook: {said}"]
+    assert caplog.messages == [said, "memory:// takes events again"]
+
+
+def test_a_single_failure_is_not_spoken_of(
+    log: Log, start: Start, capfd: pytest.CaptureFixture[str], wait_until: Callable[..., None]
+) -> None:
+    """Of a batch that gets through at its second try nobody hears."""
+    put(log, 10)
+    transport = RecordingTransport(script=(TryLater("memory: busy"),))
+    listener = start(transport, quiet=False)
+    assert transport.platform.wait(lambda: len(transport.platform.records()) == 10)
+    wait_until(lambda: listener.error == "")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_transport_that_can_not_be_made_is_tried_again(log: Log, start: Start) -> None:
@@ -200,13 +218,55 @@ def test_closing_delivers_what_is_there(log: Log, start: Start) -> None:
     assert transport.closed
 
 
+def seconds_to_close(listener: Listener, seconds: float) -> float:
+    """How long closing takes that may take so many seconds."""
+    started = time.monotonic()
+    listener.close(started + seconds)
+    return time.monotonic() - started
+
+
 def test_closing_in_trouble_ends_in_time(log: Log, start: Start) -> None:
-    """While the platform fails, `close` ends at its deadline, backoff or not."""
+    """While the platform fails, `close` tries until its deadline, backoff or not, and then ends."""
+    put(log, 10)
+    transport = RecordingTransport(script=(TryLater("busy"),) * 100)
+    assert 0.2 < seconds_to_close(start(transport), 0.3) < 10
+    assert len(transport.sent) > 1
+
+
+def test_closing_waits_for_no_wish_that_goes_beyond_it(log: Log, start: Start, wait_until: Callable[..., None]) -> None:
+    """A platform that wants to be left alone for longer than `close` may take is not waited for at all."""
     put(log, 10)
     listener = start(RecordingTransport(script=(TryLater("busy", after=60.0),) * 100))
-    started = time.monotonic()
-    listener.close(started + 0.3)
-    assert 0.2 < time.monotonic() - started < 2
+    wait_until(lambda: listener.error)
+    assert seconds_to_close(listener, 30) < 10
+
+
+def test_closing_waits_a_moment_only_where_nobody_is(log: Log, start: Start) -> None:
+    """Where nobody is there at all, `close` tries for as long as a restart takes, and leaves the rest in the spool."""
+    put(log, 10)
+    transport = RecordingTransport(script=(TryLater("refused", absent=True),) * 100)
+    assert 0.5 < seconds_to_close(start(transport), 30) < 15
+    assert len(transport.sent) > 1
+
+
+def test_a_platform_that_comes_back_while_closing_gets_everything(log: Log, start: Start) -> None:
+    """Where nobody was there and somebody is before the moment is over, everything arrives."""
+    put(log, 10)
+    transport = RecordingTransport(script=(TryLater("refused", absent=True),) * 2)
+    listener = start(transport)
+    listener.close(time.monotonic() + 30)
+    assert numbers(transport.platform) == list(range(10))
+
+
+def test_closing_tries_to_the_last_for_what_lies_in_memory(home: Path) -> None:
+    """What would go with the process is tried until the deadline, even where nobody is."""
+    log = Log(home, "memory", {"destinations": {NAME: "memory://"}}, Limits(), mapped=False)
+    put(log, 10)
+    transport = RecordingTransport(script=(TryLater("refused", absent=True),) * 100)
+    listener = Listener(Destination(NAME, "memory://", KeySource(environ={}), lambda: transport), log, home)
+    assert listener.start()
+    assert seconds_to_close(listener, 2.5) > 2.4
+    log.close()
 
 
 def test_what_comes_after_the_end_is_drained(log: Log, start: Start) -> None:

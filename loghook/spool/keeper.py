@@ -28,12 +28,19 @@ class Wake:
 
 
 class Keeper:
-    """Calls `chore` every `interval` seconds, and at once when rung, on a daemon thread of its own."""
+    """Calls `chore` every `interval` seconds, and at once when rung, on a daemon thread of its own; then `last`."""
 
-    def __init__(self, chore: Callable[[], None], interval: float, failed: Callable[[Exception], None]) -> None:
-        """`failed` is told of what `chore` raises; the keeper goes on all the same."""
+    def __init__(
+        self,
+        chore: Callable[[], None],
+        interval: float,
+        failed: Callable[[Exception], None],
+        last: Callable[[], None] | None = None,
+    ) -> None:
+        """`failed` is told of what `chore` and `last` raise; the keeper goes on all the same."""
         self.wake = Wake()
         self._chore = chore
+        self._last = last or chore
         self._interval = interval
         self._failed = failed
         self._stopping = False
@@ -47,17 +54,29 @@ class Keeper:
             return False
         return True
 
-    def stop(self, timeout: float) -> None:
-        """Let the thread end; wait for it `timeout` seconds at most."""
+    def stop(self, timeout: float) -> bool:
+        """Have `last` done and let the thread end; False if that is not so after `timeout` seconds: the disk hangs.
+
+        Where there is no thread it is done here: nobody else can be at it.
+        """
         self._stopping = True
         self.wake.ring()
-        if self._thread.ident and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+        if not self._thread.is_alive():
+            self._do(self._last)
+            return True
+        if self._thread is threading.current_thread():
+            return True
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _loop(self) -> None:
         while not self._stopping:
-            try:
-                self._chore()
-            except Exception as error:
-                self._failed(error)
+            self._do(self._chore)
             self.wake.wait(self._interval)
+        self._do(self._last)
+
+    def _do(self, chore: Callable[[], None]) -> None:
+        try:
+            chore()
+        except Exception as error:
+            self._failed(error)

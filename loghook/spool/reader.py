@@ -192,6 +192,11 @@ class WriterSpool:
         """Return the offset after the last whole line."""
         return self._log.end()
 
+    @property
+    def in_memory(self) -> int:
+        """None: what is here is on disk."""
+        return 0
+
     def acknowledged(self, destination: str) -> int:
         """Return the offset below which `destination` has everything."""
         return self.acks.get(destination).offset

@@ -118,12 +118,14 @@ class Delivered:
 class TryLater:
     """Nothing is known to have arrived; the same batch is to be sent again.
 
-    `after` is the platform's own wish in seconds; `key` is true when the key is missing or was refused.
+    `after` is the platform's own wish in seconds; `key` is true when the key is missing or was refused; `absent` when
+    nobody is there at all, which was known at once: the connection was refused, the host is unknown or unreachable.
     """
 
     reason: str
     after: float | None = None
     key: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,9 @@ class Transport(ABC):
         A platform that wants a sign of life oftener than the run gives one gets it here. Raises nothing that the
         network can cause; what the platform answers is left to the next batch to find out.
         """
+
+    def hurry(self, deadline: float) -> None:  # noqa: B027 - one that answers at once has no use for it
+        """Lets no exchange go on beyond `deadline` (monotonic seconds) from now on: the process wants to end."""
 
     def close(self) -> None:  # noqa: B027 - without connections there is nothing to give back
         """Gives connections back. Safe to call twice; nothing is sent after it."""

@@ -18,9 +18,11 @@ address is always reached directly. Redirects are not followed, cookies not kept
 
 from __future__ import annotations
 
+import errno
 import functools
 import http.client
 import io
+import math
 import os
 import socket
 import time
@@ -91,12 +93,16 @@ class Http:
 
         Returns TryLater when there was no complete HTTP answer. Raises nothing that the network can cause.
         """
-        self._watch.start()
         try:
+            self._watch.start()
             with self._send(method, path, body, params, headers) as response:
                 return _read(response, most)
         except FOREIGN as error:
-            return TryLater(f"{self._address}: {self._words(error)}")
+            return TryLater(f"{self._address}: {self._words(error)}", absent=_is_absent(error))
+
+    def hurry(self, deadline: float) -> None:
+        """Lets no exchange go on beyond `deadline`, by the clock, whatever the timeout says."""
+        self._watch.latest = deadline
 
     def close(self) -> None:
         """Closes the connection. Safe to call twice."""
@@ -124,7 +130,8 @@ class Http:
             params=dict(params or {}),
         )
         adapter = self._session.get_adapter(self._address.url)
-        return adapter.send(request, timeout=(self._timeout, self._timeout), **self._surroundings())
+        patience = self._watch.within(self._timeout)
+        return adapter.send(request, timeout=(patience, patience), **self._surroundings())
 
     def _surroundings(self) -> dict[str, Any]:
         """Proxies and CA files of the environment, worked out anew when one of its variables has changed."""
@@ -176,11 +183,18 @@ class _Watch:
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
         self.seconds = seconds
+        self.latest = math.inf
+        """When it has to be over, whenever it began."""
         self._clock = clock
         self._end = clock() + seconds
 
     def start(self) -> None:
-        self._end = self._clock() + self.seconds
+        self._end = min(self._clock() + self.seconds, self.latest)
+        self.left()
+
+    def within(self, seconds: float) -> float:
+        """So many seconds, or fewer when it has to be over sooner."""
+        return min(seconds, max(self.latest - self._clock(), 0.01))
 
     def left(self) -> float:
         """Seconds that are left. Raises _DeadlinePassed when none are."""
@@ -301,6 +315,18 @@ def _causes(error: BaseException) -> list[BaseException]:
             break
         chain.append(found)
     return chain
+
+
+def _is_absent(error: BaseException) -> bool:
+    """Whether nobody is there, and not a proxy that may know more."""
+    causes = _causes(error)
+    if any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes):
+        return False
+    return any(
+        isinstance(cause, (ConnectionRefusedError, socket.gaierror))
+        or (isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH))
+        for cause in causes
+    )
 
 
 def _line(error: BaseException) -> str:

@@ -72,6 +72,10 @@ class LoghookTransport(Transport):
             return self._deliver(skipped)
         return outcome
 
+    def hurry(self, deadline: float) -> None:
+        """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
+        self._http.hurry(deadline)
+
     def close(self) -> None:
         """Closes the connection. Safe to call twice."""
         self._http.close()

@@ -52,6 +52,12 @@ class PolyaxonTransport(Transport):
             self._transport = self._of(generation)
         return self._transport.send(batch)
 
+    def hurry(self, deadline: float) -> None:
+        """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
+        self._calls.hurry(deadline)
+        if self._transport is not None:
+            self._transport.hurry(deadline)
+
     def close(self) -> None:
         """Closes the connections. Safe to call twice."""
         self._calls.close()

@@ -61,6 +61,10 @@ class Calls:
         """The time, in epoch seconds."""
         return self._clock()
 
+    def hurry(self, deadline: float) -> None:
+        """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
+        self._http.hurry(deadline)
+
     def close(self) -> None:
         """Closes the connection. Safe to call twice."""
         self._http.close()

@@ -59,6 +59,10 @@ class Polyaxon2Transport(Transport):
         self._runs: dict[str, PolyaxonRun] = {}
         self._publishers: dict[tuple[str, str], Publisher] = {}
 
+    def hurry(self, deadline: float) -> None:
+        """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
+        self._calls.hurry(deadline)
+
     def close(self) -> None:
         """Closes the connection. Safe to call twice."""
         self._calls.close()
