@@ -1,0 +1,158 @@
+"""Hours in minutes: a steady stream of records while faults come and go at random; nothing may add up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .campaign import Campaign, Figures, Row
+from .proxy import REFUSED, SWALLOWED, Conversation, Fault, Proxy
+from .serving import Platform
+from .victim import Victim
+
+__all__ = ["ROWS"]
+
+RATE = 1000
+MOST_MB = 5.0
+"""How much more memory than at the start the program may have at the end."""
+
+
+def _silent(conversation: Conversation) -> None:
+    conversation.wait(3600.0)
+
+
+def _lost_reply(conversation: Conversation) -> None:
+    while request := conversation.request():
+        conversation.upstream(request)
+        conversation.reset()
+        return
+
+
+def _reset(conversation: Conversation) -> None:
+    conversation.read_head()
+    conversation.read(100)
+    conversation.reset()
+
+
+def _unavailable(conversation: Conversation) -> None:
+    while conversation.request():
+        conversation.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+
+def _too_many(conversation: Conversation) -> None:
+    while conversation.request():
+        conversation.send(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
+
+
+FAULTS: list[Fault] = [REFUSED, SWALLOWED, _silent, _lost_reply, _reset, _unavailable, _too_many]
+
+
+def soak(campaign: Campaign) -> Figures:
+    """Log at a steady rate while the platform is in trouble now and then, or killed; compare the end with the start."""
+    seconds = campaign.times(20, 3600)
+    with Platform(campaign.folder / "server") as platform, Proxy(platform.port) as proxy:
+        victim = Victim(
+            LOGHOOK_URL=f"http://127.0.0.1:{proxy.port}",
+            LOGHOOK_API_KEY=platform.key,
+            LOGHOOK_TIMEOUT="2",
+            LOGHOOK_SHUTDOWN_TIMEOUT="60",
+        )
+        try:
+            return _watch(campaign, platform, proxy, victim, seconds)
+        finally:
+            victim.kill()
+
+
+def _watch(campaign: Campaign, platform: Platform, proxy: Proxy, victim: Victim, seconds: int) -> Figures:
+    # What is there once is there after a first outage: buffers, spare segments, modules that are imported late.
+    warm = _one_outage(campaign, platform, proxy, victim)
+    before = _state(campaign, victim)
+    campaign.say(f"before: {before}")
+    began = time.monotonic()
+    faults = 0
+    victim.tell("rate", RATE, seconds)
+    while (left := began + seconds - time.monotonic()) > 0:
+        time.sleep(min(left, campaign.random.uniform(0.5, 8.0)))
+        _fault(campaign, platform, proxy)
+        faults += 1
+        if faults % 25 == 0:
+            campaign.say(f"{time.monotonic() - began:.0f} s, {faults} faults: {_state(campaign, victim)}")
+    victim.tell("rest")
+    late = platform.wait_for(victim.run, victim.count, 120.0)
+    _until(lambda: _state(campaign, victim)["spool MB"] <= before["spool MB"], 30.0)
+    after = _state(campaign, victim)
+    campaign.say(f"after: {after}")
+    victim.end(90.0)
+    lost, twice = platform.compare([victim.run], victim.count)
+    wrong = [
+        f"{name} went from {before[name]} to {after[name]} (seed {campaign.seed})"
+        for name, most in (("MB", MOST_MB), ("threads", 0), ("files", 0), ("spool MB", 0.0))
+        if after[name] > before[name] + most
+    ]
+    wrong += [f"{path} was left behind" for path in (campaign.home / "spool").rglob("*.seg")]
+    note = (
+        f"{victim.count - warm:,} records, {faults} faults; memory {after['MB'] - before['MB']:+.1f} MB, "
+        f"{after['threads']:g} threads, {after['files']:g} files, spool {after['spool MB']:g} MB, as at the start; "
+        f"all there {late:.1f} s after the last"
+    )
+    return Figures(faults, lost, twice, tuple(wrong), note)
+
+
+def _one_outage(campaign: Campaign, platform: Platform, proxy: Proxy, victim: Victim) -> int:
+    proxy.set(REFUSED)
+    victim.tell("log", 60_000)
+    time.sleep(1.0)
+    proxy.set(None)
+    platform.wait_for(victim.run, victim.count, 60.0)
+    return victim.count
+
+
+def _fault(campaign: Campaign, platform: Platform, proxy: Proxy) -> None:
+    """One fault, for a while: of the network, or the server's own sudden death."""
+    chance = campaign.random
+    how_long = chance.choice([0.1, 0.5, 2.0, 4.0, 20.0 if campaign.long else 3.0])
+    if chance.random() < 0.2:
+        platform.kill()
+        time.sleep(how_long)
+        platform.start()
+        return
+    proxy.set(chance.choice(FAULTS))
+    time.sleep(how_long)
+    proxy.set(None)
+
+
+def _state(campaign: Campaign, victim: Victim) -> dict[str, float]:
+    """What must not add up."""
+    said = victim.tell("memory")
+    spool = sum(_size(path) for path in Path(campaign.home / "spool").rglob("*"))
+    return {
+        "MB": round(said["mb"], 1),
+        "threads": said["threads"],
+        "files": said["files"],
+        "spool MB": round(spool / 1e6, 1),
+    }
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _until(condition: Callable[[], bool], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+ROWS = [
+    Row(
+        "Soak",
+        "1,000 records a second while the platform fails at random",
+        "memory, threads, files and spool end where they began, and every record is there, once",
+        soak,
+    )
+]
