@@ -36,6 +36,7 @@ TEST = [
     "tensorboardX>=2.6",
     "tqdm>=4.66",
 ]
+FAULTS = ["gunicorn>=23"]
 LINT = ["mypy>=1.13", "ruff>=0.8", "types-requests>=2.31"]
 
 setup(
@@ -59,6 +60,7 @@ setup(
     extras_require={
         "server": SERVER,
         "demo": DEMO,
+        "faults": FAULTS,
         "lint": LINT,
         "tensorboard": TENSORBOARD,
         "test": TEST,
