@@ -120,6 +120,12 @@ class KeySource:
         self._look()
         return self._key is not None and self._key != before
 
+    def tell(self, text: str) -> None:
+        """Says one sentence about where a key was looked for elsewhere; each different one once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._warn(text)
+
     @property
     def origin(self) -> str:
         """Where the key in use was found, for messages: `LOGHOOK_API_KEY (…9f3c)`; "" while there is none."""
@@ -182,9 +188,7 @@ class KeySource:
             return None
 
     def _tell(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
-            self._warn(f"no API key from {text}")
+        self.tell(f"no API key from {text}")
 
 
 class _Getter:

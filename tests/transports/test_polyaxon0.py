@@ -188,6 +188,76 @@ def test_a_short_lived_token_is_exchanged(server: FakePolyaxon0) -> None:
     assert len(experiment.logs) == 2
 
 
+def test_a_token_that_is_not_exchanged_is_asked_for_once_a_minute(server: FakePolyaxon0) -> None:
+    """While the exchange is refused another token serves; that is said once, and asked again after a minute."""
+    experiment = server.begin("someone/digits/experiments/5")
+    server.exchange = Answer(403, {"Content-Type": "application/json"}, b'{"detail": "Used before."}')
+    environ = {
+        "POLYAXON_SECRET_EPHEMERAL_TOKEN": server.ephemeral,
+        "POLYAXON_USER_TOKEN": server.tokens[0],
+        "POLYAXON_EXPERIMENT_INFO": INFO,
+    }
+    said: list[str] = []
+    clock = Clock(NOW)
+    url = f"polyaxon0+{server.url}/someone/digits"
+    keys = KeySource(environ=environ, warn=said.append)
+    sender = Polyaxon0Transport(url, keys, timeout=1.0, clock=clock, environ=environ)
+    for number in range(5):
+        one = batch(record(f"line {number}", metrics={"loss": 0.5}), run="someone.digits.7.5", offset=1000 * number)
+        assert isinstance(sender.send(one), Delivered)
+    assert (server.exchanged, len(experiment.logs)) == (1, 5)
+    assert said == [f"{server.url}: POLYAXON_SECRET_EPHEMERAL_TOKEN got no token: 403 Forbidden: Used before."]
+    clock.advance(61)
+    assert isinstance(sender.send(batch(record("more"), run="someone.digits.7.5", offset=9000)), Delivered)
+    assert (server.exchanged, len(said)) == (2, 1)
+
+
+def test_without_any_token_the_reason_is_told(server: FakePolyaxon0) -> None:
+    """Where the exchange is refused and there is no other token, events wait, and the refusal is said."""
+    experiment = server.begin("someone/digits/experiments/5")
+    server.exchange = Answer(403, {"Content-Type": "application/json"}, b'{"detail": "Used before."}')
+    environ = {"POLYAXON_SECRET_EPHEMERAL_TOKEN": server.ephemeral, "POLYAXON_EXPERIMENT_INFO": INFO}
+    clock = Clock(NOW)
+    sender = transport(server, environ, clock)
+    sent = batch(record("one"), run="someone.digits.7.5")
+    for _ in range(3):
+        outcome = sender.send(sent)
+        assert isinstance(outcome, TryLater)
+        assert outcome.key
+        assert "Used before., and there is no API key; looked in POLYAXON_USER_TOKEN" in outcome.reason
+    assert server.exchanged == 1
+    server.exchange = None
+    clock.advance(61)
+    assert isinstance(sender.send(sent), Delivered)
+    assert len(experiment.logs) == 1
+
+
+def test_an_exchange_that_fails_for_the_moment_is_tried_again(server: FakePolyaxon0) -> None:
+    """A platform that is down while a token is asked for is no missing key, and its Retry-After is kept to."""
+    server.begin("someone/digits/experiments/5")
+    server.exchange = Answer(503, {"Retry-After": "7"}, b"")
+    environ = {"POLYAXON_SECRET_EPHEMERAL_TOKEN": server.ephemeral, "POLYAXON_EXPERIMENT_INFO": INFO}
+    sender = transport(server, environ)
+    sent = batch(record("one"), run="someone.digits.7.5")
+    outcome = sender.send(sent)
+    assert isinstance(outcome, TryLater)
+    assert (outcome.key, outcome.after) == (False, 7.0)
+    server.exchange = None
+    assert isinstance(sender.send(sent), Delivered)
+
+
+def test_what_no_database_takes_is_replaced(server: FakePolyaxon0) -> None:
+    """A NUL in a message, a name or a traceback becomes a sign for it, and holds nothing up."""
+    ended = {"event": "run_ended", "status": "failure", "exception": "ValueError: a\0b"}
+    sent = batch(record("a\0b", metrics={"lo\0ss": 0.5}), {"event": "params", "params": {"k\0": "v\0"}}, ended)
+    assert transport(server).send(sent) == Delivered(sent.next)
+    (experiment,) = server.entities.values()
+    assert experiment.logs[0].endswith(" -- a\u2400b")
+    assert experiment.metrics[0]["values"] == {"lo\u2400ss": 0.5}
+    assert experiment.params == {"k\u2400": "v\u2400"}
+    assert experiment.statuses[-1]["message"] == "ValueError: a\u2400b"
+
+
 def test_no_request_is_made_twice_that_was_answered(server: FakePolyaxon0) -> None:
     """When one request of a batch fails, the next send goes on from there."""
     sender = transport(server)

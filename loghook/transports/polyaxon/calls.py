@@ -1,6 +1,8 @@
 """Requests to a Polyaxon API with its token, and what its answers mean when they are not good.
 
     401, 403            the token is read again; another one is tried at once, else TryLater
+    no token for the    another token serves, and it is asked for again after a minute, which is said once; without
+    one of the job      another one TryLater
     405 without words   Polyaxon 2 failed inside (its page for a 500 takes no POST): TryLater; see `Refusals`
     400, 422 and JSON   Refused; with anything else TryLater, it was not the API
     413                 Refused, too large
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Calls", "Trouble", "is_hidden_error", "listed"]
 
 Trouble: TypeAlias = TryLater | Refused
-LARGEST_FILE = 1 << 30
+EXCHANGE = 60.0
 
 
 class Calls:
@@ -45,15 +48,20 @@ class Calls:
         *,
         timeout: float,
         needs_token: bool,
-        exchange: Callable[[Calls], str | None] | None = None,
+        exchange: Callable[[Calls], str | Trouble] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`exchange` gets a token by another one that the job was given; it is asked first, and after a refusal."""
+        """`exchange` gets a token by another one that the job was given; it is asked first, and after a refusal.
+
+        `clock` is in epoch seconds.
+        """
         self.address = address
         self._keys = keys
         self._needs_token = needs_token
         self._exchange = exchange
         self._exchanged: str | None = None
+        self._not_exchanged = ""
+        self._not_before = -math.inf
         self._clock = clock
         self._http = Http(address, timeout=timeout, agent=f"loghook/{__version__}")
 
@@ -70,8 +78,8 @@ class Calls:
         self._http.close()
 
     def json(self, method: str, path: str, content: Any = None) -> Reply | TryLater:
-        """Sends a JSON value (None: no body). An object is made fit for a database; a list is taken as it is."""
-        content = clean(content) if isinstance(content, Mapping) else content
+        """Sends a JSON value (None: no body), made fit for a database."""
+        content = clean(content)
         body = b"" if content is None else json.dumps(content, allow_nan=False).encode()
         return self.call(method, path, body, {"Content-Type": "application/json"} if body else {})
 
@@ -98,12 +106,16 @@ class Calls:
     ) -> Reply | TryLater:
         """Sends a request; after a refusal of the token again, if there is another. 401 and 403 never come out."""
         token = self._token()
+        if isinstance(token, TryLater):
+            return token
         if token is None and self._needs_token and self.address.user is None:
-            return TryLater(f"{self.address}: there is no API key; looked in {self._keys.places}", key=True)
+            return TryLater(f"{self.address}: {self._not_exchanged}{self._none}", key=True)
         reply = self._send(method, path, body, headers or {}, params or {}, token, most)
-        if isinstance(reply, Reply) and reply.status in (401, 403) and self._another(token):
-            token = self._token()
-            reply = self._send(method, path, body, headers or {}, params or {}, token, most)
+        if isinstance(reply, Reply) and reply.status in (401, 403):
+            another = self._another(token)
+            if another is not None:
+                token = another
+                reply = self._send(method, path, body, headers or {}, params or {}, token, most)
         if isinstance(reply, Reply) and reply.status in (401, 403):
             return TryLater(f"{self.address}: {self._refused(reply, token)}", key=True)
         return reply
@@ -155,22 +167,37 @@ class Calls:
             return replace(reply, reason=without(reply.reason, *secrets))
         return reply.without(*secrets)
 
-    def _token(self) -> str | None:
-        if self._exchange is not None and self._exchanged is None:
-            self._exchanged = self._exchange(self)
-        return self._exchanged or self._keys.get()
+    def _token(self) -> str | TryLater | None:
+        if self._exchange is None or self._exchanged is not None or 0 < self._not_before - self._clock() <= EXCHANGE:
+            return self._exchanged or self._keys.get()
+        got = self._exchange(self)
+        if isinstance(got, str):
+            self._exchanged, self._not_exchanged = got, ""
+            return got
+        key = self._keys.get()
+        if key is None and isinstance(got, TryLater):
+            return got
+        self._not_before = self._clock() + EXCHANGE
+        self._not_exchanged = f"{got.reason}, and "
+        self._keys.tell(got.reason)
+        return key
 
-    def _another(self, token: str | None) -> bool:
-        """Whether there is another token, now that this one was refused."""
+    def _another(self, token: str | None) -> str | None:
+        """Another token, now that this one was refused, None if there is none."""
         if self.address.user is not None:
-            return False
+            return None
         if token is not None and token == self._exchanged:
             self._exchanged = None
-            return self._token() not in (None, token)
-        return self._keys.refused()
+            other = self._token()
+            return other if isinstance(other, str) and other != token else None
+        return self._keys.get() if self._keys.refused() else None
+
+    @property
+    def _none(self) -> str:
+        return f"there is no API key; looked in {self._keys.places}"
 
     def _refused(self, reply: Reply, token: str | None) -> str:
-        what = "and there is no API key; looked in " + self._keys.places
+        what = f"and {self._none}"
         if self.address.user is not None:
             what = "the user and password in the URL are refused"
         elif token is not None:

@@ -25,10 +25,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...job import job_of
-from ..base import Batch, Delivered, Outcome, Transport, TryLater
+from ...job import Job, job_of
+from ..base import Batch, Delivered, Outcome, Refused, Transport, TryLater
 from ..reply import Reply
 from .access import place_of, with_tokens
 from .calls import Calls, Trouble, listed
@@ -81,7 +82,7 @@ class Polyaxon0Transport(Transport):
             with_tokens(keys, environ, url),
             timeout=timeout,
             needs_token=True,
-            exchange=self._exchange if self._ephemeral and self._job is not None else None,
+            exchange=partial(self._exchange, job=self._job) if self._ephemeral and self._job is not None else None,
             clock=clock,
         )
         self._clock = clock
@@ -185,14 +186,18 @@ class Polyaxon0Transport(Transport):
         trouble = self._calls.trouble(reply, "making an experiment")
         return trouble if isinstance(trouble, TryLater) else TryLater(trouble.reason)
 
-    def _exchange(self, calls: Calls) -> str | None:
-        if self._job is None:
-            return None
-        path = f"{self._project}/{self._job.kind}/{self._job.id}/ephemeraltoken/"
+    def _exchange(self, calls: Calls, job: Job) -> str | Trouble:
+        path = f"{self._project}/{job.kind}/{job.id}/ephemeraltoken/"
         reply = calls.plain("POST", path, f"EphemeralToken {self._ephemeral}")
-        content = listed(reply) if isinstance(reply, Reply) and reply.status in (200, 201) else None
+        if isinstance(reply, TryLater):
+            return reply
+        content = listed(reply) if reply.status in (200, 201) else None
         token = content.get("token") if isinstance(content, dict) else None
-        return token if isinstance(token, str) and token else None
+        if isinstance(token, str) and token:
+            return token
+        trouble = calls.trouble(reply, "POLYAXON_SECRET_EPHEMERAL_TOKEN got no token")
+        definite = 200 <= reply.status < 500 and reply.status not in (408, 429)
+        return Refused(trouble.reason) if definite else trouble
 
     def _beats(self, said: Said) -> bool:
         """Whether this is a heartbeat that is still worth sending, and the last one is a minute ago."""

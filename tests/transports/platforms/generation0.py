@@ -44,6 +44,7 @@ class FakePolyaxon0(AwkwardServer):
         self.tokens = [token]
         self.ephemeral = "a-short-lived-token"
         self.exchanged = 0
+        self.exchange: Answer | None = None
         self.entities: dict[str, Experiment] = {}
         self.violations: list[str] = []
         self.most: int | None = None
@@ -58,7 +59,7 @@ class FakePolyaxon0(AwkwardServer):
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind == "EphemeralToken" and request.path.endswith("/ephemeraltoken/") and token == self.ephemeral:
             self.exchanged += 1
-            return _json(200, {"token": self.tokens[0]})
+            return self.exchange or _json(200, {"token": self.tokens[0]})
         if kind != "Token" or token not in self.tokens:
             return _json(401, {"detail": "Invalid token."})
         if self.most is not None and len(request.body) > self.most:
@@ -70,6 +71,8 @@ class FakePolyaxon0(AwkwardServer):
             return _json(400, {"detail": str(error)})
 
     def _api(self, request: Request) -> Answer:
+        if b"\\u0000" in request.body:
+            raise ValueError("a NUL, which its database does not take")
         if (request.method, request.path) == ("GET", "/api/v1/users/"):
             return _json(200, {"username": "someone"})
         if request.path == "/api/v1/installation":
