@@ -197,7 +197,7 @@ ROWS = [
     Row(
         "Load",
         f"{WRITERS} writers, {PAGES} open pages, an hour's records (1,000 a second) in ten minutes",
-        "nothing is refused, but put off by 429; nothing lost; pages are answered within 200 ms (95 %, in the long form)",
+        "nothing refused, but put off by 429; nothing lost; 95 % of answers to pages within 200 ms (in the long form)",
         crowd,
     ),
     Row(
