@@ -145,24 +145,27 @@ class API:
     async def metrics(self, request: Request, account: int) -> Response:
         """GET /api/v1/runs/{run}/metrics: the totals of each metric; `q` looks for a text in the names.
 
-        The totals are of all ranks together; where several logged a metric, `ranks` has them, null being the writers
-        that told of none.
+        The totals are of all ranks together, or of one, as `rank` says in `series`. Where several ranks logged a metric
+        `ranks` has them, null being the writers that told of none.
         """
-        text = _text(request, "q")
+        text, rank = _text(request, "q"), _rank(request)
 
         def read(connection: Connection) -> Response:
             run = _run(connection, account, request)
             found = metric_series.listed(connection, run, text)
             hidden = set(internal.names(connection, run)["metrics"])
-            return encoded(request, {"metrics": [_totals(metric, metric.name in hidden) for metric in found]})
+            wanted = ((metric.of(rank), metric) for metric in found)
+            totals = [_totals(one, metric, metric.name in hidden) for one, metric in wanted if one]
+            return encoded(request, {"metrics": totals})
 
         return await self._store.read(read)
 
     async def series(self, request: Request, account: int) -> Response:
         """GET /api/v1/runs/{run}/series: points of metrics; `name` (repeated), `max_points`, steps `from`, `to`.
 
-        Several ranks' points are joined by step and time, unless `rank` asks for those of one ("none": the writers
-        that told of none), or `by=rank` for each rank's: `ranks` is then {rank: {"points", "count"}} in their place.
+        Several ranks' points are joined by step and time, unless `rank` asks for those of one ("lowest": of the lowest
+        that each metric has; "none": of the writers that told of none), or `by=rank` for each rank's: `ranks` is then
+        {rank: {"points", "count"}} in their place.
         """
         names = list(dict.fromkeys(request.query_params.getlist("name")))
         if len(names) > MOST_NAMES:
@@ -260,7 +263,7 @@ class API:
         return line
 
 
-def _totals(metric: metric_series.Metric, is_internal: bool) -> dict[str, Any]:
+def _totals(metric: metric_series.Metric, of_all: metric_series.Metric, is_internal: bool) -> dict[str, Any]:
     totals: dict[str, Any] = {
         "name": metric.name,
         "count": metric.count,
@@ -268,8 +271,8 @@ def _totals(metric: metric_series.Metric, is_internal: bool) -> dict[str, Any]:
         "min": number(metric.low),
         "max": number(metric.high),
     }
-    if len(metric.rows) > 1:
-        totals["ranks"] = metric.ranks
+    if len(of_all.rows) > 1:
+        totals["ranks"] = of_all.ranks
     return {**totals, "internal": True} if is_internal else totals
 
 
@@ -329,7 +332,8 @@ def _integer(request: Request, name: str, default: T, low: int, high: int) -> in
 
 def _rank(request: Request) -> int | None:
     """The rank that is asked for; None for all together."""
-    return NO_RANK if request.query_params.get("rank") == "none" else _integer(request, "rank", None, 0, 2**53)
+    named = {"none": NO_RANK, "lowest": metric_series.LOWEST}.get(request.query_params.get("rank", ""))
+    return _integer(request, "rank", None, 0, 2**53) if named is None else named
 
 
 def _rank_name(rank: int) -> str:

@@ -77,6 +77,23 @@ def test_writers_without_a_rank(run: Any) -> None:
     assert run.get("/runs/run/metrics/loss", rank="7").status_code == 404
 
 
+def test_the_lowest_rank(run: Any) -> None:
+    """`rank=lowest` asks for each metric's lowest rank, and the totals may be asked for in the same way."""
+    found = run.read("/runs/run/series", name=["loss", "alone"], rank="lowest")["series"]
+    assert {name: values(metric["points"]) for name, metric in found.items()} == {"alone": [1.0], "loss": [0, 1, 2]}
+    alone, loss = run.read("/runs/run/metrics", rank="lowest")["metrics"]
+    assert (alone["last"], loss["last"], loss["max"], loss["count"], loss["ranks"]) == (1.0, 2.0, 2.0, 3, [0, 1, 2])
+    (loss,) = run.read("/runs/run/metrics", rank="1")["metrics"]
+    assert (loss["last"], loss["ranks"]) == (12.0, [0, 1, 2])
+
+
+def test_a_rank_goes_before_writers_without_one(run: Any) -> None:
+    """The lowest rank of a metric that a writer without a rank logs too is a rank."""
+    run.send([{"time": NOW, "message": "", "metrics": {"loss": -1.0}}], writer="launcher")
+    assert values(run.read("/runs/run/metrics/loss", rank="lowest")["points"]) == [0, 1, 2]
+    assert run.read("/runs/run/metrics")["metrics"][1]["ranks"] == [None, 0, 1, 2]
+
+
 def test_each_rank_apart(run: Any) -> None:
     """`by=rank` gives each rank's points under its rank."""
     found = run.read("/runs/run/series", name=["loss", "alone"], by="rank")["series"]

@@ -16,12 +16,15 @@ from loghook.server.store.points import CHUNK, METRIC_BITS, NUMBERS, PART, Colum
 from loghook.server.store.schema import NO_RANK
 from loghook.server.thin import thin
 
-__all__ = ["Metric", "Totals", "every_point", "find", "listed", "main_metrics", "thinned", "within"]
+__all__ = ["LOWEST", "Metric", "Totals", "every_point", "find", "listed", "main_metrics", "thinned", "within"]
 
 # Once there are as many full chunks as stretches to thin to, their summaries serve as well as their points; and with
 # very many chunks they have to. Measured (CPU): 500 chunks of 1,024 points 40 ms, most of it the smallest and largest
 # values of each stretch; 10 million points by their summaries 20 ms.
 READ_AT_MOST = 2_000
+
+LOWEST = -2
+"""Asks for a metric's lowest rank, whichever that is."""
 
 Key = tuple[float, float]
 
@@ -57,6 +60,14 @@ class Metric:
     def ranks(self) -> list[int | None]:
         """The ranks that logged it, None for writers without one."""
         return [None if row.rank == NO_RANK else row.rank for row in self.rows]
+
+    def of(self, rank: int | None) -> Metric | None:
+        """Return it for one rank, for the LOWEST that it has, or, None, for all together; None for a rank it lacks."""
+        if rank is None:
+            return self
+        if rank == LOWEST:
+            return Metric((next((row for row in self.rows if row.rank != NO_RANK), self.rows[0]),))
+        return next((Metric((row,)) for row in self.rows if row.rank == rank), None)
 
     @property
     def count(self) -> int:
@@ -106,17 +117,15 @@ def main_metrics(connection: sqlite3.Connection, run: int, most: int) -> list[Me
         f"SELECT name FROM metrics WHERE run = ? AND name NOT IN ({hidden}) GROUP BY name ORDER BY min(number) LIMIT ?",
         (run, run, most),
     ).fetchall()
-    found = (find(connection, run, name) for (name,) in names)
-    return [Metric(metric.rows[:1]) for metric in found if metric is not None]
+    found = (find(connection, run, name, LOWEST) for (name,) in names)
+    return [metric for metric in found if metric is not None]
 
 
 def find(connection: sqlite3.Connection, run: int, name: str, rank: int | None = None) -> Metric | None:
-    """Return one metric of a run: of all ranks, or of one."""
-    where, values = ("", ()) if rank is None else (" AND rank = ?", (rank,))
-    found = connection.execute(
-        f"SELECT {COLUMNS} FROM metrics WHERE run = ? AND name = ?{where} ORDER BY rank", (run, name, *values)
-    )
-    return next(iter(_metrics(found.fetchall())), None)
+    """Return one metric of a run: of all ranks, or of those that `Metric.of` says."""
+    query = f"SELECT {COLUMNS} FROM metrics WHERE run = ? AND name = ? ORDER BY rank"
+    found = _metrics(connection.execute(query, (run, name)).fetchall())
+    return found[0].of(rank) if found else None
 
 
 def thinned(connection: sqlite3.Connection, metric: Metric, most: int) -> Columns:
