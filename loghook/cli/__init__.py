@@ -17,7 +17,9 @@ try:
     from loghook.cli import console
     from loghook.cli.backup import backup
     from loghook.cli.completion import completion
+    from loghook.cli.delete import delete
     from loghook.cli.demo import demo
+    from loghook.cli.export import export
     from loghook.cli.keys import keys
     from loghook.cli.login import login
     from loghook.cli.logout import logout
@@ -49,7 +51,9 @@ def cli() -> None:
 for command in (
     backup,
     completion,
+    delete,
     demo,
+    export,
     keys,
     login,
     logout,

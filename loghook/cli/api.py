@@ -1,8 +1,10 @@
-"""What the commands read from a server: GET requests to its API, with the key, answered as JSON."""
+"""What the commands ask a server for: requests to its API, with the key, answered as JSON."""
 
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ from loghook.transports.base import TryLater
 from loghook.transports.http import Http
 from loghook.transports.reply import Reply
 
-__all__ = ["HERE", "Server", "Unanswered", "find", "unanswered"]
+__all__ = ["HERE", "Refused", "Server", "Unanswered", "find", "unanswered"]
 
+LONGEST_NOTE = 8192
 HERE = "http://127.0.0.1:7707"
 """Where `loghook serve` listens unless told otherwise."""
-LONGEST_NOTE = 8192
+STREAM_TIMEOUT = 60.0
+"""Seconds without a byte after which a long answer is given up."""
 UNTRUSTED = "certificate verify failed: "
 
 
@@ -31,8 +35,12 @@ class Unanswered(Failed):
         self.reason = reason
 
 
+class Refused(Failed):
+    """The server will not do it as things are."""
+
+
 class Server:
-    """A loghook server that is read from.
+    """A loghook server that is asked.
 
     Args:
         url: where it is, `http://host:port` with or without a path.
@@ -55,11 +63,40 @@ class Server:
             Unanswered: no server answers there.
             Failed: it refuses the key, or the answer is no JSON; the text says what to do.
         """
-        headers = {"Accept": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
+        return self._answer(self._ask("GET", path, query))
+
+    def find(self, path: str, **query: object) -> dict[str, Any] | None:
+        """Return as `get` does; None where the server has no such thing."""
+        reply = self._ask("GET", path, query)
+        return None if _is_missing(reply) else self._answer(reply)
+
+    def delete(self, path: str, **query: object) -> dict[str, Any]:
+        """Delete what is at a path below /api/v1; raises as `get`, and Refused where the server says 409."""
+        reply = self._ask("DELETE", path, query)
+        if isinstance(reply, Reply) and reply.status == 409:
+            raise Refused(str((reply.json() or {}).get("error", "it is in use")))
+        return self._answer(reply)
+
+    def stream(self, path: str, take: Callable[[bytes], object], **query: object) -> None:
+        """Hand the answer for a path below /api/v1 to `take`, block by block. Raises as `get`."""
         params = {name: str(value) for name, value in query.items()}
-        reply = self._http.request("GET", f"/api/v1{path}", params=params, headers=headers)
+        patient = Http(self._address, timeout=STREAM_TIMEOUT, deadline=inf, agent=f"loghook/{__version__}")
+        reply = patient.stream(f"/api/v1{path}", take, params=params, headers=self._headers())
+        patient.close()
+        if isinstance(reply, TryLater):
+            raise Failed(f"the answer broke off ({reply.reason})")
+        if reply.status != 200:
+            raise Failed(self._refusal(reply))
+
+    def _headers(self) -> dict[str, str]:
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return {"Accept": "application/json", **key}
+
+    def _ask(self, method: str, path: str, query: Mapping[str, object]) -> Reply | TryLater:
+        params = {name: str(value) for name, value in query.items()}
+        return self._http.request(method, f"/api/v1{path}", params=params, headers=self._headers())
+
+    def _answer(self, reply: Reply | TryLater) -> dict[str, Any]:
         if isinstance(reply, TryLater):
             raise Unanswered(reply.reason)
         if reply.status != 200:
@@ -79,6 +116,11 @@ class Server:
             return f"{self._address.url} {what}; set LOGHOOK_API_KEY to one that it knows"
         said = (reply.json() or {}).get("error", "it is no loghook server, or one of another version")
         return f"{self._address.url} answered {reply.status}: {said}"
+
+
+def _is_missing(reply: Reply | TryLater) -> bool:
+    """Whether a server answers that there is no such thing, rather than that it is no loghook server."""
+    return isinstance(reply, Reply) and reply.status == 404 and "error" in (reply.json() or {})
 
 
 def find(url: str | None, home: Path) -> list[Server]:

@@ -10,6 +10,22 @@ from loghook.cli import console
 
 __all__ = ["serve"]
 
+
+class Size(click.ParamType[int]):
+    """A number of bytes, or like 20GB."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        from loghook.settings import parse_size
+
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -38,6 +54,19 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
     envvar="LOGHOOK_NOTIFY",
     help="Tell this address when a run ends or is lost; may be repeated.  [default: notify in loghook.json]",
 )
+@click.option(
+    "--keep-days",
+    type=float,
+    metavar="N",
+    envvar="LOGHOOK_KEEP_DAYS",
+    help="Remove runs that nothing was heard of for N days.  [default: keep_days in loghook.json, or never]",
+)
+@click.option(
+    "--keep-size",
+    type=Size(),
+    envvar="LOGHOOK_KEEP_SIZE",
+    help="Remove the oldest runs once all take more, 20GB say.  [default: keep_size in loghook.json, or never]",
+)
 @console.database_option
 @console.home_option
 def serve(
@@ -49,6 +78,8 @@ def serve(
     proxies: tuple[str, ...],
     sign_up: bool | None,
     notify: tuple[str, ...],
+    keep_days: float | None,
+    keep_size: int | None,
     database: Path | None,
     home: Path | None,
 ) -> None:
@@ -57,6 +88,8 @@ def serve(
     Prints a sign-in link and serves until Ctrl-C. What scripts on this machine logged while no server ran is
     there too. Other machines reach it only with --host 0.0.0.0 or an address of this machine, and only with a key.
     What ended scripts left for other platforms is sent to those, as `loghook sync` does.
+
+    --keep-days and --keep-size remove old runs, for good: never one that goes on, nor one that was lost within a day.
 
     --database names the file that holds the runs, a copy made by `loghook backup` say: the server goes on from there.
 
@@ -67,6 +100,7 @@ def serve(
     console.needs("server")
     from loghook.cli.sync import opener
     from loghook.server import serve
+    from loghook.server.care.retention import Keep
     from loghook.sync import sync
 
     if keyfile and not certfile:
@@ -89,4 +123,5 @@ def serve(
         sign_up=sign_up,
         notify=notify or None,
         database=database,
+        keep=Keep(keep_days, keep_size),
     )

@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from loghook.server.answers import Problem, encoded, number, points
 from loghook.server.levels import level_number
+from loghook.server.naming import no_run, run_id
 from loghook.server.sparkline import POINTS, sparkline
 from loghook.server.store import Store, internal, views
 from loghook.server.store import logs as log_lines
@@ -37,8 +38,6 @@ MOST_RUNS = 1_000
 MOST_PROJECTS = 1_000
 MOST_GROUPS = 20
 LONGEST_TEXT = 1_000
-SHORTEST_ID = 8
-"""Characters that the beginning of a run's id must have to stand for it; `loghook runs` prints as many."""
 
 
 class API:
@@ -117,9 +116,9 @@ class API:
         """GET /api/v1/runs/{run}: all that is known of a run but its logs and metrics."""
 
         def read(connection: Connection) -> Response:
-            found = views.run_details(connection, account, _id(connection, account, request), self._clock())
+            found = views.run_details(connection, account, run_id(connection, account, request), self._clock())
             if found is None:
-                raise _no_run()
+                raise no_run()
             return encoded(request, found)
 
         return await self._store.read(read)
@@ -282,25 +281,10 @@ def _last(metric: metric_series.Metric) -> float | str | None:
 
 
 def _run(connection: Connection, account: int, request: Request) -> int:
-    found = views.run_number(connection, account, _id(connection, account, request))
+    found = views.run_number(connection, account, run_id(connection, account, request))
     if found is None:
-        raise _no_run()
+        raise no_run()
     return found
-
-
-def _id(connection: Connection, account: int, request: Request) -> str:
-    """The id of the run that a path names, by its id or by how that begins."""
-    named: str = request.path_params["run"]
-    if len(named) < SHORTEST_ID or views.run_number(connection, account, named) is not None:
-        return named
-    found = views.run_ids(connection, account, named, 2)
-    if len(found) > 1:
-        raise Problem(404, "the ids of several runs begin like this; give more of it")
-    return found[0] if found else named
-
-
-def _no_run() -> Problem:
-    return Problem(404, "there is no such run")
 
 
 def _page(request: Request, default: int) -> tuple[int, views.Cursor | None, str]:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from loghook.server.access import Access
 from loghook.server.answers import JSONAnswer, Problem, problem
 from loghook.server.api import API
+from loghook.server.care.api import Care
 from loghook.server.compat.hyperdash import Hyperdash, speaking
 from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.compat.polyaxon import Polyaxon
@@ -41,6 +42,7 @@ def build(
     hyperdash: Hyperdash,
     hyperdash_accounts: HyperdashAccounts,
     polyaxon: Polyaxon,
+    care: Care,
 ) -> Starlette:
     """Return the application, without the guard in front of it."""
     run = "/api/v1/runs/{run}"
@@ -58,6 +60,8 @@ def build(
         Route("/api/v1/overview", access.api(api.overview)),
         Route("/api/v1/projects", access.api(api.projects)),
         Route(run, access.api(api.run)),
+        Route(run, access.api(care.delete), methods=["DELETE"]),
+        Route(f"{run}/export", access.api(care.export)),
         Route(f"{run}/logs", access.api(api.logs)),
         Route(f"{run}/metrics", access.api(api.metrics)),
         Route(f"{run}/metrics/{{name:path}}", access.api(api.metric)),

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from loghook.server.events import Parsed, parse, refused
-from loghook.server.store import Store, logs, messages, rows, runs
+from loghook.server.store import Store, gone, logs, messages, rows, runs
 
 __all__ = ["MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
 
@@ -120,7 +120,12 @@ class Ingest:
             now = self._clock()
             found = runs.find_writer(connection, account, run, writer)
             if found is None:
+                left = gone.find(connection, account, run, writer)
+                if left is not None and left.closed:
+                    self._throw_away(connection, left, left.expected + len(body), body)
+                    return True
                 found = runs.make_writer(connection, account, run, writer, min(time, now), source)
+                found = gone.resume(connection, left, found) if left else found
             if digest is not None and not messages.remember(connection, found.run, digest):
                 return False
             self._take(connection, found, found.expected, body, parsed, sent=time, now=now)
@@ -131,7 +136,7 @@ class Ingest:
     def expected(self, account: int, run: str, writer: str) -> int:
         """Return the offset that a writer's next batch should begin at. Raises sqlite3.Error."""
         with self._store.reading() as connection:
-            found = runs.find_writer(connection, account, run, writer)
+            found = runs.find_writer(connection, account, run, writer) or gone.find(connection, account, run, writer)
         return found.expected if found else 0
 
     @staticmethod
@@ -160,10 +165,14 @@ class Ingest:
         sent: float | None,
     ) -> Stored:
         found = runs.find_writer(connection, account, run, writer)
-        expected = found.expected if found else 0
+        left = gone.find(connection, account, run, writer) if found is None else None
+        expected = found.expected if found else left.expected if left else 0
         end = offset + len(body)
         if end <= expected:
             return Stored(expected)
+        if left is not None and left.closed:
+            self._throw_away(connection, left, end, body)
+            return Stored(end)
         skipped = 0
         if offset < expected:
             skipped = body.count(b"\n", 0, expected - offset)
@@ -175,8 +184,18 @@ class Ingest:
         if found is None:
             start = min(parsed.earliest, now)
             found = runs.make_writer(connection, account, run, writer, start)
+            found = gone.resume(connection, left, found) if left else found
         self._take(connection, found, max(offset, expected), body, parsed, sent=sent, now=now)
         return Stored(end, tuple((skipped + bad.index, bad.reason) for bad in parsed.set_aside))
+
+    @staticmethod
+    def _throw_away(connection: sqlite3.Connection, left: gone.Gone, offset: int, body: bytes) -> None:
+        """Takes what a writer of a run that was deleted goes on to send."""
+        if not left.discarded:
+            logger.warning(
+                "writer %s of run %s goes on, which was deleted: what it sends is thrown away", left.writer, left.run
+            )
+        gone.discard(connection, left, offset, sum(1 for line in body.splitlines() if line.strip()))
 
     def _take(
         self,

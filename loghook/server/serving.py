@@ -21,6 +21,9 @@ from loghook.server.access import Access
 from loghook.server.accounts import Accounts
 from loghook.server.api import API
 from loghook.server.app import build
+from loghook.server.care.api import Care
+from loghook.server.care.removal import Remover
+from loghook.server.care.retention import Keep, Retention, keep_in
 from loghook.server.compat.hyperdash import Hyperdash
 from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.compat.polyaxon import Polyaxon
@@ -47,6 +50,7 @@ __all__ = ["DEFAULT_PORT", "Server", "serve"]
 
 DEFAULT_PORT = 7707
 DELIVER_SECONDS = 30.0
+CARE_SECONDS = 1.0
 PATIENCE = Patience()
 SWITCH_INTERVAL = 0.0005
 
@@ -69,6 +73,7 @@ class Server:
         database: the file that holds the runs; None: server/loghook.db in the home folder.
         proxies: addresses and networks of proxies: what they say in X-Forwarded-For and -Proto is believed.
         patience: how long clients may take.
+        keep: how long runs are kept, and how much they may take; what is None there, the home folder's settings say.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Server:
         database: Path | None = None,
         proxies: Iterable[str] = (),
         patience: Patience = PATIENCE,
+        keep: Keep | None = None,
     ) -> None:
         self.home = Path(home)
         self._host = host
@@ -100,6 +106,7 @@ class Server:
         self._sign_up = sign_up
         self._notify = None if notify is None else tuple(notify)
         self._database = None if database is None else Path(database).absolute()
+        self._keep = keep or Keep()
         self._closers: list[Callable[[], object]] = []
         self._link_token = ""
         self.key = ""
@@ -166,6 +173,7 @@ class Server:
         settings = self.home / "loghook.json"
         context = http.tls(self._certfile, self._keyfile)
         told = destinations(urls_in(settings) if self._notify is None else self._notify)
+        keep = self._kept(settings)
         lock = HomeLock(folder / "lock")
         self._closers.append(lock.release)
         # Another home folder's server must not write to the same file.
@@ -196,6 +204,7 @@ class Server:
             Hyperdash(access, ingest, intake),
             HyperdashAccounts(accounts, keys, sign_in, store.id),
             Polyaxon(access, store, ingest, intake),
+            Care(store, self.home, accounts.local),
         )
         guard = Guard(routes, self._hosts, patience=self._patience)
         stop = http.start(guard, listening, context=context, proxies=self._proxies, patience=self._patience)
@@ -205,6 +214,7 @@ class Server:
         self._closers.append(local.close)
         self._repeat("loghook-local", LOCAL_SECONDS, local.look)
         self._tell(store, told)
+        self._care(store, keep)
         deliver = self._deliver
         if deliver is not None:
             self._repeat("loghook-deliver", DELIVER_SECONDS, lambda: deliver(self.home) and False)
@@ -224,6 +234,16 @@ class Server:
             repeat.start()
             self._closers.append(functools.partial(repeat.stop, http.STOP_SECONDS))
         self._repeat("loghook-watch", WATCH_SECONDS, watch.look)
+
+    def _kept(self, settings: Path) -> Keep:
+        """What is kept: as was asked for, else as the home folder's settings say."""
+        found, given = keep_in(settings), self._keep
+        return Keep(found.days if given.days is None else given.days, found.size if given.size is None else given.size)
+
+    def _care(self, store: Store, keep: Keep) -> None:
+        """Begins to delete what is condemned, and to condemn what is too old or too much."""
+        remover, retention = Remover(store), Retention(store, keep)
+        self._repeat("loghook-care", CARE_SECONDS, lambda: remover.look() or retention.look())
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], object]) -> None:
         repeat = Repeat(name, seconds, work)
@@ -254,6 +274,7 @@ def serve(
     notify: Iterable[str] | None = None,
     database: Path | None = None,
     proxies: Iterable[str] = (),
+    keep: Keep | None = None,
 ) -> None:
     """Run a server until Ctrl-C or SIGTERM; prints its address and a link that signs a browser in.
 
@@ -280,6 +301,7 @@ def serve(
             notify=notify,
             database=database,
             proxies=proxies,
+            keep=keep,
         )
         with server:
             print(f"loghook server at {server.url}", flush=True)

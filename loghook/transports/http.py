@@ -18,6 +18,7 @@ address is always reached directly. Redirects are not followed, cookies not kept
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import http.client
@@ -103,6 +104,39 @@ class Http:
     def hurry(self, deadline: float) -> None:
         """Lets no exchange go on beyond `deadline`, by the clock, whatever the timeout says."""
         self._watch.latest = deadline
+
+    def stream(
+        self,
+        path: str,
+        take: Callable[[bytes], object],
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply | TryLater:
+        """Sends a GET and hands the body of a 200 to `take`, block by block; the reply that is returned has none then.
+
+        Any other answer is returned as by `request`; TryLater also where the answer broke off, after what was taken.
+        The whole takes as long as it takes, where the deadline is infinite.
+        """
+        self._watch.start()
+        with contextlib.ExitStack() as stack:
+            try:
+                response = stack.enter_context(self._send("GET", path, b"", params, headers))
+                if response.status_code != 200:
+                    return _read(response, LARGEST_REPLY)
+                response.raw.enforce_content_length = True
+            except FOREIGN as error:
+                return TryLater(f"{self._address}: {self._words(error)}")
+            blocks = response.iter_content(BLOCK)
+            while True:
+                try:
+                    block = next(blocks, None)
+                except FOREIGN as error:
+                    return TryLater(f"{self._address}: {self._words(error)}")
+                if block is None:
+                    break
+                take(block)  # what goes wrong with that is the caller's
+        return Reply(200, {name.lower(): value for name, value in response.headers.items()}, b"", True)
 
     def close(self) -> None:
         """Closes the connection. Safe to call twice."""

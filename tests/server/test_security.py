@@ -17,6 +17,7 @@ from loghook.server.access import Access
 from loghook.server.accounts import Accounts
 from loghook.server.api import API
 from loghook.server.app import PUBLIC, build
+from loghook.server.care.api import Care
 from loghook.server.compat.hyperdash import Hyperdash
 from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.compat.polyaxon import Polyaxon
@@ -48,6 +49,7 @@ def routes(folder: Path) -> list[tuple[str, str]]:
         Hyperdash(access, ingest, intake),
         HyperdashAccounts(accounts, keys, sign_in, "id"),
         Polyaxon(access, store, ingest, intake),
+        Care(store, folder, accounts.local),
     ).routes
     store.close()
     assert all(isinstance(route, Route) for route in table)

@@ -60,9 +60,8 @@ class Metrics:
         self._next = 0
 
     def forget(self) -> None:
-        """Read everything anew from the database."""
+        """Read everything anew from the database. Numbers that were given are not given again."""
         self._known.clear()
-        self._next = 0
 
     def add(self, connection: sqlite3.Connection, run: int, rank: int, points: dict[str, Points]) -> int:
         """Store points of a run's rank, by metric name. Returns how many names are new to the run."""

@@ -14,6 +14,7 @@
     words                        an index of the log's words, see `words`
     metrics                      one row a metric name and rank in a run; rank -1 is that of writers without one
     open_points, points          blobs of points, see `points`; summaries: five points for each full blob
+    gone                         writers of runs that were deleted, see `gone`
     set_aside                    lines that could not be stored, with their reasons
 
 `PRAGMA user_version` holds the version. A database of a newer version is refused: this code cannot know what it
@@ -22,12 +23,16 @@ would break in it.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+import shutil
 import sqlite3
 from pathlib import Path
 
 from loghook.errors import ServerError
+
+logger = logging.getLogger("loghook.server")
 
 __all__ = ["LINE_BITS", "NOTABLE", "NO_RANK", "VERSION", "connect_reader", "connect_writer"]
 
@@ -130,12 +135,24 @@ DROP TABLE metrics;
 ALTER TABLE new_metrics RENAME TO metrics;
 """
 
+SIXTH = """
+CREATE TABLE gone (
+    account INTEGER NOT NULL, run TEXT NOT NULL, writer TEXT NOT NULL, next_offset INTEGER NOT NULL,
+    closed INTEGER NOT NULL, discarded INTEGER NOT NULL, time REAL NOT NULL, PRIMARY KEY (account, run, writer)
+) WITHOUT ROWID;
+CREATE INDEX set_aside_by_run ON set_aside (run);
+"""
+
 # The n-th script (from 0) takes a database from version n to n + 1. Released ones never change.
-SCRIPTS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+SCRIPTS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 VERSION = len(SCRIPTS)
 
 # 16 MB of pages between checkpoints: fewer pages are written twice, and the log stays small.
 CHECKPOINT_PAGES = 4000
+INCREMENTAL = 2
+"""SQLite's number for the way of giving space back that is meant here."""
+REWRITING = 3
+"""Times its size that rewriting a database takes."""
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -148,12 +165,15 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     try:
         version = _version(connection, path)
         # What the answer to a client promises is on the disk, so each commit is flushed; one commit serves many.
+        # Pages that become free can be given back in slices; this has to be said before there is a page.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=OFF", "cache_size=-32768"):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}").fetchall()
         connection.execute(f"PRAGMA journal_size_limit={CHECKPOINT_PAGES * 4096}").fetchall()
         for number in range(version, VERSION):
             _upgrade(connection, number)
+        _make_shrinkable(connection, path)
     except BaseException:
         connection.close()
         raise
@@ -203,3 +223,19 @@ def _upgrade(connection: sqlite3.Connection, number: int) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _make_shrinkable(connection: sqlite3.Connection, path: Path) -> None:
+    """Rewrites a database of an older version once, where there is room, so that it can give space back in slices."""
+    if connection.execute("PRAGMA auto_vacuum").fetchone() == (INCREMENTAL,):
+        return
+    size = path.stat().st_size
+    try:
+        if shutil.disk_usage(path.parent).free < REWRITING * size:
+            raise sqlite3.OperationalError("the disk has too little room")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        logger.warning(
+            "%s cannot be rewritten (%s); what runs leave free in it is used again, not given back", path, error
+        )
