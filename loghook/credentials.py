@@ -33,7 +33,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .keyfile import NAMES, Unusable, key_in, read_key, same_place, store, usable
+from .keyfile import NAMES, Unusable, key_files, key_in, read_key, same_place, store, usable
 
 __all__ = ["KeySource", "Unusable", "key_files", "key_in", "same_place", "store", "usable"]
 
@@ -41,12 +41,6 @@ VARIABLES = ("LOGHOOK_API_KEY", "HYPERDASH_API_KEY")
 GETTER = "api_key_getter"
 SHOWN = 4
 LONG_ENOUGH_TO_SHOW = 16
-
-
-def key_files(script: Path | None, home: Path) -> tuple[Path, ...]:
-    """The files to look into, in order: beside the main script (None: there is none), then in the home folder."""
-    beside = (script.parent / "loghook.json", script.parent / "hyperdash.json") if script is not None else ()
-    return (*beside, home / "loghook.json")
 
 
 class KeySource:
@@ -57,6 +51,7 @@ class KeySource:
     files      JSON files to look into, in order (see `key_files`)
     clock      seconds, monotonic
     warn       takes one sentence; each different one is told once
+    found      takes each key that is found, for whoever keeps them out of sight
     url        the destination that the key is for; "" asks for any key
     only_bound takes only a key that is bound to that URL: for destinations that somebody else once chose
     share      (number, of how many): which of several keys in a variable is this destination's
@@ -74,6 +69,7 @@ class KeySource:
         files: Sequence[Path] = (),
         clock: Callable[[], float] = time.monotonic,
         warn: Callable[[str], None] = lambda text: None,
+        found: Callable[[str], None] = lambda key: None,
         url: str = "",
         only_bound: bool = False,
         share: tuple[int, int] = (0, 1),
@@ -86,6 +82,7 @@ class KeySource:
         self._names: tuple[str, ...] = NAMES
         self._clock = clock
         self._warn = warn
+        self._found = found
         self._url = url
         self._only_bound = only_bound
         self._share = share
@@ -149,6 +146,7 @@ class KeySource:
         found = self._find()
         if found is not None:
             self._key, self._source = found
+            self._found(found[0])
         age = self._max_age if found is not None else min(self.retry_missing, self._max_age)
         self._next_look = self._clock() + age
 

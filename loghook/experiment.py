@@ -70,7 +70,7 @@ class Experiment:
         self._ending = threading.Lock()
         self._ended = False
         is_captured = "LOGHOOK_RUN_CAPTURED" in environ and not self.run.owner  # `loghook run` sees what we print
-        self._recorder = Recorder(None if is_captured else self.run, self._make_file())
+        self._recorder = Recorder(None if is_captured else self.run, self._make_file(), self.run.redaction)
         self._captured = Captured(self._recorder) if capture_io else None
         self.run.chores.append(self._captured.tick if self._captured else self._recorder.flush)
         if self._captured:

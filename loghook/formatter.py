@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,7 @@ import orjson
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from loghook.metrics import MAX_NAME, number, numbers
+from loghook.redaction import NONE, Redaction
 
 __all__ = ["LogHookFormatter", "encode", "plain"]
 
@@ -41,8 +42,14 @@ class LogHookFormatter(OrjsonFormatter):
         """
         super().__init__(*options, **more)
         self.message_limit = message_limit
+        self.redact_with(NONE)
         self.odd_metrics: set[str] = set()
         """Names under "metrics" that held no number, for whoever warns of them; not all, if nobody takes them away."""
+
+    def redact_with(self, redaction: Redaction) -> None:
+        """Replace the secrets that `redaction` knows; a formatter of its own replaces none."""
+        self._look = redaction.look
+        self._clean = redaction.line
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the event as text, without the newline."""
@@ -57,6 +64,7 @@ class LogHookFormatter(OrjsonFormatter):
                 message = str(message)
             if fields["args"]:
                 message = message % fields["args"]
+            suspicious = self._look(message)
             event = {
                 "time": fields["created"],
                 "level": fields["levelname"],
@@ -81,12 +89,16 @@ class LogHookFormatter(OrjsonFormatter):
                 usual += 1
             if len(fields) != usual:
                 self._extras(fields, event)
+                suspicious = True
             if fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
                 self._traces(record, event)
+                suspicious = True
             if fields["threadName"] not in _MAIN:
                 event["thread"] = fields["threadName"]
             event["file"] = f"{fields['filename']}:{fields['lineno']}"
             line = orjson.dumps(event, None, _LINE)
+            if suspicious and len(line) <= self.message_limit:
+                line = self._clean(line)
         except Exception:
             return self._careful(record)
         if len(line) <= MAX_NAME:  # so short that no name in it can be too long
@@ -144,11 +156,11 @@ class LogHookFormatter(OrjsonFormatter):
         event["file"] = f"{_words(fields.get('filename'))}:{_words(fields.get('lineno'))}"
         portions = _portions(event.get("metrics", {}), self.message_limit // 2)
         if len(portions) < 2:
-            return encode(event, self.message_limit)
+            return encode(event, self.message_limit, self._clean)
         if "step" in event:
             envelope["step"] = event["step"]
         events = [dict(event, metrics=portions[0]), *(dict(envelope, metrics=portion) for portion in portions[1:])]
-        return b"".join(encode(each, self.message_limit) for each in events)
+        return b"".join(encode(each, self.message_limit, self._clean) for each in events)
 
     def _numbers(self, fields: dict[str, Any], event: dict[str, Any], extra: dict[str, Any]) -> None:
         metrics = fields.get("metrics")
@@ -181,17 +193,20 @@ class LogHookFormatter(OrjsonFormatter):
             self.odd_metrics.update(names)
 
 
-def encode(event: dict[str, Any], limit: int = 1 << 20) -> bytes:
+def encode(event: dict[str, Any], limit: int = 1 << 20, clean: Callable[[bytes], bytes] = NONE.line) -> bytes:
     """Return any event as a line of strict JSON of about `limit` bytes at most; never raises for what is in it.
 
     Strings that are too long keep head and tail and say how long they were; what JSON has no word for becomes text.
-    Only "metrics", which must be a flat mapping of numbers, is left whole.
+    Only "metrics", which must be a flat mapping of numbers, is left whole. `clean` replaces the secrets in a line,
+    before it is cut, for half a secret is no longer known as one.
     """
     try:
         line = orjson.dumps(event, orjson_default, _ANY_KEY)
     except Exception:
         event = _plain_event(event, 1 << 30, _MAX_ITEMS)
         line = orjson.dumps(event, None, _LINE)
+    if (cleaned := clean(line)) is not line:
+        event, line = orjson.loads(cleaned), cleaned
     text, items = limit // 2, _MAX_ITEMS
     while len(line) > limit and text > 16:
         event = _plain_event(event, text, items)

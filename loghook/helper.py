@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from loghook import session
-from loghook.formatter import encode
 from loghook.installation import install
 from loghook.metrics import numbers
 from loghook.voice import Voice
@@ -33,6 +32,6 @@ def send_metrics(*, step: int | None = None, **metrics: Any) -> None:
             run.formatter.note_odd(found.rest)
         if step is not None:
             event["step"] = step
-        run.spool.put(encode(event))
+        run.put(event)
     except Exception as error:
         _voice.say(f"metrics could not be recorded: {type(error).__name__}: {error}", about="send_metrics")

@@ -9,22 +9,28 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 
-__all__ = ["NAMES", "Unusable", "key_in", "read_key", "same_place", "store", "usable"]
+__all__ = ["NAMES", "Unusable", "key_files", "key_in", "keys_in", "read_key", "same_place", "store", "usable"]
 
 NAMES = ("api_key",)
+_SECRET = (*NAMES, "access_token", "token", "password")
 LONGEST_KEY = 8192
 LARGEST_FILE = 1024 * 1024
 
 
 class Unusable(Exception):
     """A source holds something, but no key; the message says what is wrong with it and never quotes it."""
+
+
+def key_files(script: Path | None, home: Path) -> tuple[Path, ...]:
+    """The files to look into, in order: beside the main script (None: there is none), then in the home folder."""
+    beside = (script.parent / "loghook.json", script.parent / "hyperdash.json") if script is not None else ()
+    return (*beside, home / "loghook.json")
 
 
 def same_place(one: str, other: str) -> bool:
@@ -117,6 +123,17 @@ def read_key(path: Path, names: Sequence[str] = NAMES, url: str = "", *, only_bo
     return key_in(data, names, url, only_bound=only_bound)
 
 
+def keys_in(path: Path) -> list[str]:
+    """All keys and tokens in a settings file, whomever they are for; [] where it can't be read."""
+    try:
+        content = _content(Path(path), path)
+    except (ConfigurationError, OSError, RecursionError):
+        return []  # whoever needs a key from it will say so
+    bound = content.get("api_keys")
+    found = [*(bound.values() if isinstance(bound, dict) else ()), *(content.get(name) for name in _SECRET)]
+    return [key.strip() for key in found if isinstance(key, str)]
+
+
 def store(path: Path, **values: object) -> None:
     """Writes values into a JSON file of settings, keeps what else is in it, and makes it readable by its owner only.
 
@@ -125,6 +142,8 @@ def store(path: Path, **values: object) -> None:
     at the same moment the later wins. Raises ConfigurationError when the file holds something that is no JSON
     object, OSError when it cannot be written.
     """
+    import tempfile  # which nobody needs who only reads
+
     target = Path(os.path.realpath(path))
     content = _content(target, path)
     content.update(values)

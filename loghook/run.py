@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from loghook.destinations import destination, destination_id, masked, masked_arguments
 from loghook.environment import is_no_op, is_offline, launch_id, rank
 from loghook.formatter import LogHookFormatter, encode
+from loghook.keyfile import key_files, keys_in
 from loghook.metrics import numbers
+from loghook.redaction import NONE, Redaction
 from loghook.repository import git_commit
 from loghook.settings import Settings, main_script
 from loghook.spool import LOCAL, Limits, Log, Nowhere, Spool
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _SHORTEST_INTERVAL = 0.02
+_LEARN_EVERY = 1.0
+"""Seconds between two looks at the environment."""
 _DISK_PATIENCE, _DISK_HASTE = 1.0, 0.2
 """Seconds, at most and at least, that the end of a program waits for a disk which may hang."""
 
@@ -52,14 +56,20 @@ class Run:
         "jupyter".
         """
         self.settings = settings
-        self.voice = Voice(quiet=settings.quiet)
+        self.redaction = Redaction.of(settings.redact_names) if settings.redact else NONE
+        self._learn_secrets()
+        for file in key_files(main_script(), settings.home):
+            for key in keys_in(file):
+                self.redaction.add_key(key)
+        self.voice = Voice(quiet=settings.quiet, clean=self.redaction.text)
         self.rank = rank(environ)
         joined = environ.get("LOGHOOK_RUN_PARENT")
         self.id = settings.run_id or launch_id(environ) or _new_id()
-        self.name = _readable(settings.name or _script_name())
+        self.name = self.redaction.text(_readable(settings.name or _script_name()))
         self.pid = os.getpid()
         self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
         self.formatter = LogHookFormatter(message_limit=settings.message_limit)
+        self.formatter.redact_with(self.redaction)
         self.destinations = {destination_id(url): masked(url) for url in self._urls()} or {LOCAL: LOCAL}
         """Each destination's id and URL."""
         self.listeners: list[Listener] = []
@@ -120,7 +130,8 @@ class Run:
                 started["params"] = self._params
             if self.api:
                 started["api"] = self.api
-            log.put(encode({"time": time.time(), "event": "run_started", "run": started}))
+            event = {"time": time.time(), "event": "run_started", "run": started}
+            log.put(encode(event, clean=self.redaction.rewritten))
 
     @property
     def is_owner(self) -> bool:
@@ -141,14 +152,21 @@ class Run:
 
     def _start_listeners(self, log: Log, interval: float) -> None:
         with importing():  # and only where there is a URL: it takes a while
-            from loghook.credentials import KeySource, key_files
+            from loghook.credentials import KeySource
             from loghook.listener import Listener
 
         urls = self._urls()
         files = key_files(main_script(), self.settings.home)
         for number, url in enumerate(urls):
             share = (number, len(urls))
-            keys = KeySource(self._getter, files=files, warn=self.voice.say, url=masked(url), share=share)
+            keys = KeySource(
+                self._getter,
+                files=files,
+                warn=self.voice.say,
+                found=self.redaction.add_key,
+                url=masked(url),
+                share=share,
+            )
             listener = Listener(
                 destination(url, keys, self.settings.timeout),
                 log,
@@ -175,6 +193,13 @@ class Run:
             self.heartbeat()
         for chore in self.chores:
             chore()
+        if time.monotonic() - self._learned_at >= _LEARN_EVERY:
+            self._learn_secrets()
+
+    def _learn_secrets(self) -> None:
+        """Look at the environment, which the program may have filled since: `load_dotenv()`, say."""
+        self._learned_at = time.monotonic()
+        self.redaction.learn(os.environ)
 
     def _keeper_failed(self, error: Exception) -> None:
         self.voice.say(
@@ -213,6 +238,10 @@ class Run:
 
     # ---------------------------------------------------------------- what a run says
 
+    def put(self, event: dict[str, Any]) -> None:
+        """Record any event, with its secrets replaced."""
+        self.spool.put(encode(event, clean=self.redaction.line))
+
     def take(self, record: logging.LogRecord) -> None:
         """Record what no handler sees."""
         self.spool.put(self.formatter.event(record))
@@ -228,7 +257,8 @@ class Run:
 
     def params(self, params: Mapping[str, Any]) -> None:
         """Add params to the run; of one name the last value counts."""
-        self.spool.put(encode({"time": time.time(), "event": "params", "params": dict(params)}))
+        event = {"time": time.time(), "event": "params", "params": dict(params)}
+        self.spool.put(encode(event, clean=self.redaction.rewritten))
 
     def metric(self, name: str, value: object, step: int | None = None) -> None:
         """Record one value of a metric; `step` may be left out, repeated, or out of order."""
@@ -238,7 +268,7 @@ class Run:
         self.formatter.note_odd(found.rest)
         if step is not None:
             event["step"] = step
-        self.spool.put(encode(event))
+        self.put(event)
 
     def end(self, status: str = "success", *, exception: str = "", reason: str = "") -> None:
         """End the run as "success", "failure" or "stopped", once; only its owner does."""
@@ -250,7 +280,7 @@ class Run:
             event["exception"] = exception
         if reason:
             event["reason"] = reason
-        self.spool.put(encode(event))
+        self.put(event)
 
     # ---------------------------------------------------------------- delivery
 

@@ -124,6 +124,10 @@ class Settings:
     )
     batch_size: int = _setting(1 << 20, "bytes", parse_size, "Most bytes of events in one request, before compression.")
     hooks: bool = _setting(True, "switch", _flag, "Record uncaught exceptions, SIGTERM and SIGHUP, and the exit code.")
+    redact: bool = _setting(True, "switch", _flag, "Replace secrets in all that is recorded.")
+    redact_names: str = _setting(
+        "", "names", _text, "More variables whose values are secrets: names, separated by commas; * for any characters."
+    )
     quiet: bool = _setting(False, "switch", _flag, "Say nothing on stderr.")
 
 

@@ -16,9 +16,17 @@ _PAUSE = 30.0
 class Voice:
     """Says a line at most once in 30 s for each subject, and nothing on stderr when told to be quiet."""
 
-    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        clean: Callable[[str], str] = str,
+    ) -> None:
+        """`clean` takes out of a line what must not be shown."""
         self.quiet = quiet
         self._clock = clock
+        self._clean = clean
         self._last: dict[str, float] = {}
 
     def say(self, text: str, *, about: str = "", level: int = logging.WARNING) -> None:
@@ -31,7 +39,7 @@ class Voice:
         if now - self._last.get(subject, -_PAUSE) < _PAUSE:
             return
         self._last[subject] = now
-        line = " ".join(text.replace("…", "...").split())
+        line = " ".join(self._clean(text).replace("…", "...").split())
         if level >= logging.WARNING and not self.quiet and sys.stderr is not None:
             with contextlib.suppress(Exception):  # closed, broken, replaced by who knows what: it must not matter
                 sys.stderr.write(f"loghook: {line}\n".encode("ascii", "backslashreplace").decode())

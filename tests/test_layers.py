@@ -21,6 +21,7 @@ LAYERS = (
     "threads",
     "settings",
     "metrics",
+    "redaction",
     "formatter",
     "job",
     "keyfile",

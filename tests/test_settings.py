@@ -298,6 +298,7 @@ def test_each_documented_variable_is_read(home: Path) -> None:
         "level": "DEBUG",
         "run_id": "r",
         "hooks": "off",
+        "redact": "off",
         "quiet": "on",
         "name": "n",
         "url": "http://x",

@@ -8,6 +8,7 @@ import time
 import orjson
 
 from loghook.capture.logfile import LogFile
+from loghook.redaction import NONE, PrivateKey, Redaction
 from loghook.run import Run
 
 __all__ = ["LEVELS", "Recorder"]
@@ -21,15 +22,20 @@ _BATCH = 32 * 1024
 class Recorder:
     """Puts lines into a run's spool and its log file; either may be missing. Never raises, waits for nothing."""
 
-    def __init__(self, run: Run | None, file: LogFile | None = None) -> None:
+    def __init__(self, run: Run | None, file: LogFile | None = None, redaction: Redaction | None = None) -> None:
+        """`redaction` replaces secrets; without it the run's does."""
         self._run = run
+        self._redaction = redaction or (run.redaction if run else NONE)
+        self._blocks: dict[str, PrivateKey] = {}
         self.file = file
 
     def lines(self, stream: str, lines: list[str], thread: str = "") -> None:
         """Record lines of "stdout" or "stderr", written by the thread of that name ("": of no interest)."""
         if not lines:
             return
-        self.to_file(lines)
+        lines = self._clean(stream, lines)
+        if self.file:
+            self.file.write(lines)
         level = LEVELS[stream]
         if self._run is None or level < self._run.settings.level:
             return
@@ -52,7 +58,14 @@ class Recorder:
     def to_file(self, lines: list[str]) -> None:
         """Put lines into the log file alone."""
         if self.file:
-            self.file.write(lines)
+            self.file.write(self._clean("", lines))
+
+    def _clean(self, stream: str, lines: list[str]) -> list[str]:
+        """Return lines with their secrets replaced; of a private key that is printed only the first is left."""
+        if self._redaction is NONE:
+            return lines
+        block = self._blocks.setdefault(stream, PrivateKey())
+        return self._redaction.lines(block.taken_out(lines))
 
     def _put(self, events: list[bytes]) -> None:
         """Put several events at once: a copy into the spool costs as much for one."""

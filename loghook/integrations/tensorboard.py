@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from loghook.errors import ConfigurationError
-from loghook.formatter import encode
 from loghook.metrics import numbers
 from loghook.run import Run
 
@@ -103,4 +102,4 @@ def record(run: Run, scalar: Scalar) -> None:
     event: dict[str, Any] = {"time": scalar.time, "level": "INFO", "logger": "tensorboard", "message": ""}
     event["metrics"] = numbers({scalar.name: scalar.value}).values
     event["step"] = scalar.step
-    run.spool.put(encode(event))
+    run.put(event)
