@@ -10,6 +10,7 @@ from loghook.threads import importing
 if TYPE_CHECKING:
     from loghook.credentials import KeySource
     from loghook.listener import Destination
+    from loghook.transports import Transport
 
 __all__ = ["destination", "destination_id", "masked", "masked_arguments"]
 
@@ -30,10 +31,14 @@ def destination_id(url: str) -> str:
 def destination(url: str, keys: KeySource, timeout: float) -> Destination:
     """Return the destination at `url`; its transport is made, and checked, when it is opened."""
     with importing():
-        from loghook import transports
         from loghook.listener import Destination
 
-    return Destination(destination_id(url), masked(url), keys, lambda: transports.open(url, keys, timeout=timeout))
+    def open_transport() -> Transport:
+        from loghook import transports
+
+        return transports.open(url, keys, timeout=timeout)
+
+    return Destination(destination_id(url), masked(url), keys, open_transport)
 
 
 def masked(text: str) -> str:

@@ -5,21 +5,25 @@ Per event it does nothing: it slices lines out of the spool and hands them to th
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from loghook.credentials import KeySource
-from loghook.delivery import Delivery, Source
-from loghook.retry import Advance, Decision, Wait
 from loghook.spool import WriterSpool, repair, run_writers, writers
 from loghook.spool.keeper import Wake
 from loghook.threads import barred, importing
-from loghook.transports.base import Transport
 from loghook.voice import Voice
+
+if TYPE_CHECKING:
+    from loghook.credentials import KeySource
+    from loghook.delivery import Delivery, Source
+    from loghook.retry import Decision
+    from loghook.transports.base import Transport
 
 __all__ = ["Destination", "Listener", "claim", "settle", "wants"]
 
@@ -62,7 +66,8 @@ class Listener:
         self.untold = ""
         """The same, until it has been said."""
         self._home = home
-        self._own = Delivery(source, destination.id, batch_size)
+        self._source = source
+        self._batch_size = batch_size
         self._adopted: dict[Path, tuple[WriterSpool, Delivery]] = {}
         self._interval = interval
         self._voice = voice or Voice()
@@ -77,6 +82,14 @@ class Listener:
         self._at_work = False
         """Whether the thread delivers; after an interrupted join `is_alive` may deny it."""
         self._thread = threading.Thread(target=self._loop, name="loghook-listener", daemon=True)
+
+    @functools.cached_property
+    def _own(self) -> Delivery:
+        """This process's log. What it needs is imported on the listener's thread: `install()` need not wait for it."""
+        with importing():
+            from loghook.delivery import Delivery
+
+        return Delivery(self._source, self.destination.id, self._batch_size)
 
     def start(self) -> bool:
         """Start the thread; False when the interpreter is too far gone for it."""
@@ -176,6 +189,9 @@ class Listener:
             self._transport.idle(self._own.source.run)
 
     def _step(self, delivery: Delivery) -> Decision | None:
+        with importing():
+            from loghook.retry import Advance, Wait
+
         if self._transport is None:
             for held in (self._own, *(delivery for _, delivery in self._adopted.values())):
                 held.restart()
@@ -230,7 +246,7 @@ class Listener:
                 return
             known = spool.directory in self._adopted or spool.directory == self._own.source.directory
             if not known and self._claim(spool):
-                delivery = Delivery(spool, self.destination.id, self._own.batch_size)
+                delivery = type(self._own)(spool, self.destination.id, self._batch_size)
                 self._adopted[spool.directory] = (spool, delivery)
 
     def _claim(self, spool: WriterSpool) -> bool:

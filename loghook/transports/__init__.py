@@ -9,21 +9,22 @@
 A transport is registered under a name: the scheme of its URLs (`https`) or what stands before the plus
 (`hyperdash` for `hyperdash+https://`). Another package registers one by an entry point of the group
 `loghook.transports`, whose name is that scheme and whose value is the class; the built-in ones are entries of
-the same kind. Importing this package imports neither requests nor any transport.
+the same kind. Importing this package imports neither requests nor any transport, nor base.py before its names are
+asked for: `install()` only wants to know whether a URL is right.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from .address import Address, masked, scheme_of
-from .base import Batch, Delivered, Gap, Outcome, Refused, Transport, TryLater
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from ..credentials import KeySource
+    from .base import Batch, Delivered, Gap, Outcome, Refused, Transport, TryLater
 
 __all__ = [
     "GROUP",
@@ -49,6 +50,14 @@ _BUILT_IN = {
     "polyaxon0": "loghook.transports.polyaxon.generation0:Polyaxon0Transport",
     "polyaxon2": "loghook.transports.polyaxon.generation2:Polyaxon2Transport",
 }
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'loghook.transports' has no attribute {name!r}")
+    from . import base
+
+    return getattr(base, name)
 
 
 def registered() -> dict[str, EntryPoint]:
@@ -85,6 +94,8 @@ def open(url: str, keys: KeySource, *, timeout: float = 10.0) -> Transport:
     `timeout` is in seconds: the longest silence of the network that is waited out. Raises ConfigurationError
     when the URL is wrong, its scheme is unknown, or the package that registered it fails to load.
     """
+    from .base import Transport
+
     scheme = scheme_of(url)
     entries = registered()
     entry = entries.get(scheme) or entries.get(scheme.partition("+")[0] if "+" in scheme else "")
