@@ -5,7 +5,6 @@ Per event it does nothing: it slices lines out of the spool and hands them to th
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
@@ -68,6 +67,7 @@ class Listener:
         self._home = home
         self._source = source
         self._batch_size = batch_size
+        self._delivery: Delivery | None = None
         self._adopted: dict[Path, tuple[WriterSpool, Delivery]] = {}
         self._interval = interval
         self._voice = voice or Voice()
@@ -83,13 +83,15 @@ class Listener:
         """Whether the thread delivers; after an interrupted join `is_alive` may deny it."""
         self._thread = threading.Thread(target=self._loop, name="loghook-listener", daemon=True)
 
-    @functools.cached_property
+    @property
     def _own(self) -> Delivery:
         """This process's log. What it needs is imported on the listener's thread: `install()` need not wait for it."""
-        with importing():
-            from loghook.delivery import Delivery
+        if self._delivery is None:
+            with importing():
+                from loghook.delivery import Delivery
 
-        return Delivery(self._source, self.destination.id, self._batch_size)
+            self._delivery = Delivery(self._source, self.destination.id, self._batch_size)
+        return self._delivery
 
     def start(self) -> bool:
         """Start the thread; False when the interpreter is too far gone for it."""
