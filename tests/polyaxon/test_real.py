@@ -120,7 +120,8 @@ def test_nothing_is_missing_or_twice_after_the_server_was_killed_twice(
     haupt: Haupt, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     """The server is killed twice while a run goes on, and the run is as if nothing had been."""
-    training = Training(tmp_path, haupt, pause=0.004)
+    # It waits before its end: while nobody is there to take its events a process ends without them.
+    training = Training(tmp_path, haupt, pause=0.004, wait_at=STEPS - 1)
     run = haupt.run("demo", RUN)
     wait_until(lambda: lines_of(run) > 100, 60, "the first lines")
     haupt.kill()
