@@ -47,6 +47,11 @@ export class Card {
     return this.points === null || this.known !== this.count;
   }
 
+  // The points that are shown are no longer asked for; they stay until others come.
+  forget() {
+    this.count = -1;
+  }
+
   data({ points, count }, view) {
     this.points = points;
     this.count = count;

@@ -62,6 +62,11 @@ export class Charts {
     if (fresh || !this.shown) this.lay();
   }
 
+  // What is shown is another rank's from now on.
+  forget() {
+    for (const card of this.cards.values()) card.forget();
+  }
+
   narrow(filter) {
     this.filter = filter.trim().toLowerCase();
     this.room = PAGE;

@@ -11,8 +11,9 @@ import { Large } from "./large.js";
 import { Log } from "./log.js";
 import { Notifier } from "./notify.js";
 import { plotly } from "./plot.js";
+import { joined, Ranks } from "./ranks.js";
 
-const DEFAULTS = { tab: "charts", level: "", logger: "", q: "", metric: "", x: "step", log: "", chart: "" };
+const DEFAULTS = { tab: "charts", level: "", logger: "", q: "", metric: "", x: "step", log: "", chart: "", rank: "" };
 const QUIET = "Nothing has been logged yet.";
 const TABLE_EVERY = 10;
 
@@ -32,9 +33,19 @@ function change(some) {
   address.write(state, DEFAULTS);
 }
 
-async function series(name, max_points, range = null) {
-  const query = { name, max_points, ...(range || {}) };
-  return (await get(`${path}/series`, query)).series;
+const ranks = new Ranks(byId("rank"), state.rank, (rank) => {
+  change({ rank });
+  points = "";
+  slow = 0;
+  charts.forget();
+  poll.now();
+});
+
+async function series(name, most, range = null) {
+  const chosen = ranks.chosen;
+  const found = (await get(`${path}/series`, { name, ...ranks.points(most), ...(range || {}) })).series;
+  if (chosen !== ranks.chosen) return series(name, most, range);
+  return Object.fromEntries(Object.entries(found).map(([key, metric]) => [key, joined(metric)]));
 }
 
 const charts = new Charts(byId("grid"), series, (name) => large.open(name));
@@ -106,8 +117,11 @@ async function metrics() {
   const due = slow < TABLE_EVERY || ticks++ % Math.min(slow, 30) === 0;
   if (fresh && due) {
     const began = performance.now();
-    const table = (await get(`${path}/metrics`)).metrics;
+    const chosen = ranks.chosen;
+    const table = (await get(`${path}/metrics`, ranks.totals)).metrics;
     slow = (performance.now() - began) / 20;
+    if (chosen !== ranks.chosen) return;
+    ranks.update(table);
     charts.update(table);
     head.metrics(table.filter(({ internal }) => !internal));
   }

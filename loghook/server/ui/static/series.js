@@ -10,7 +10,7 @@ const LARGEST = 1e300;
 
 // {x, y, label, odd: [{x, kind, label}], unit}: x by `mode` (step, relative, wall), in ascending order; y is null, a gap,
 // where the value is no number or beyond measure, and `odd` holds those points. Relative time is in `unit`, as given or
-// as fits best, wall time in milliseconds.
+// as fits best, wall time in milliseconds. A fourth entry of a point is its rank: each rank's are a line of their own.
 export function shape(points, mode, start, given = "") {
   const [unit, seconds] = mode === "relative" ? unitFor(points, start, given) : ["", 1];
   const place = {
@@ -19,10 +19,20 @@ export function shape(points, mode, start, given = "") {
     wall: ([, time]) => time * 1000,
   }[mode];
   const placed = points.map((point, i) => ({ x: place(point, i), point }));
-  if (placed.some(({ x }, i) => i && x < placed[i - 1].x)) placed.sort((a, b) => a.x - b.x);
+  const order = new Map([...new Set(points.map((point) => point[3]))].map((rank, i) => [rank, i]));
+  if (order.size > 1 || placed.some(({ x }, i) => i && x < placed[i - 1].x)) {
+    placed.sort((a, b) => order.get(a.point[3]) - order.get(b.point[3]) || a.x - b.x);
+  }
   const out = { x: [], y: [], label: [], odd: [], unit };
+  let rank = placed.length ? placed[0].point[3] : undefined;
   for (const { x, point } of placed) {
     const value = point[2];
+    if (point[3] !== rank) {
+      rank = point[3];
+      out.x.push(x);
+      out.y.push(null);
+      out.label.push("");
+    }
     const fine = typeof value === "number" && Math.abs(value) <= LARGEST;
     out.x.push(x);
     out.y.push(fine ? value : null);
@@ -32,7 +42,10 @@ export function shape(points, mode, start, given = "") {
   return out;
 }
 
-const label = ([step, time]) => (typeof step === "number" ? `step ${number(step)}, ${clock(time)}` : clock(time));
+function label([step, time, , rank]) {
+  const of = rank === undefined ? "" : rank === "none" ? "no rank, " : `rank ${rank}, `;
+  return of + (typeof step === "number" ? `step ${number(step)}, ${clock(time)}` : clock(time));
+}
 
 function unitFor(points, start, given) {
   if (given) return [given, UNITS[given]];
