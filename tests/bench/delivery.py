@@ -1,106 +1,107 @@
-"""How fast a transport takes what lies in the spool to a server on this machine that does nothing but answer.
-
-The server is a process of its own, so that it takes no time from the sender but a core. One request for each
-message over one kept-alive connection of requests, which waits for each answer, is what the joining of lines is
-to be compared with.
-"""
+"""100,000 records flat out to a real `loghook serve`: how soon they are stored, and what it takes besides the calls."""
 
 from __future__ import annotations
 
 import json
+import os
+import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TextIO
+import tempfile
+from typing import Any, TextIO
+
+from tests.bench.serving import Serve
+from tests.bench.sink import Sink
 
 __all__ = ["run"]
 
-LINES = 50_000
-METRICS = 3_000
-PLAIN = 1_000
+RECORDS = 100_000
+ROUNDS = 5
 
-SERVER = r"""
-import socket, sys
-answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-with socket.create_server(("127.0.0.1", 0)) as listening:
-    print(listening.getsockname()[1], flush=True)
-    while True:
-        connection, _ = listening.accept()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        data = b""
-        while block := connection.recv(65536):
-            data += block
-            head, ended, rest = data.partition(b"\r\n\r\n")
-            if ended:
-                size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-                if len(rest) >= size:
-                    data = rest[size:]
-                    connection.sendall(answer)
+# Records as training makes them, with numbers that do not repeat.
+SCRIPT = """
+import json, logging, os, random, resource, sys, time
+from tests.bench.serving import memory
+import loghook
+
+def cpu():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+count, wait = int(sys.argv[1]), sys.argv[2] == "wait"
+log = logging.getLogger("train")
+log.setLevel(logging.INFO)
+log.addHandler(loghook.LogHookHandler("bench"))
+values = [random.random() for _ in range(1009)]
+for i in range(2000):
+    log.info("warming up", extra={"metrics": {"loss": values[i % 1009]}, "step": i})
+if wait:
+    assert loghook.flush(60)
+else:
+    time.sleep(3)
+base, rss, before = memory(os.getpid(), "RssAnon"), memory(os.getpid()), cpu()
+start, mine = time.perf_counter(), time.thread_time()
+for i in range(count):
+    log.info("step %d done", i, extra={"metrics": {"loss": values[i % 1009], "acc": values[i % 1013 % 1009]}, "step": i})
+logged, own = time.perf_counter(), time.thread_time() - mine
+stored = loghook.flush(60) if wait else None
+end = time.perf_counter()
+peak = memory(os.getpid(), "RssAnon")
+all_of_it = cpu() - before
+print(json.dumps({
+    "call": own / count * 1e6, "after": end - logged, "rate": count / (end - start), "stored": stored,
+    "beyond": (all_of_it - own) / count * 1e6, "memory": (peak - base) / 1e6, "rss": (memory(os.getpid()) - rss) / 1e6,
+}))
+sys.stdout.flush()
+if not wait:
+    os._exit(0)
 """
 
 
-def run(progress: TextIO) -> list[dict[str, object]]:
-    """Return a row for each kind of event: events and requests a second."""
-    rows = []
-    with _serving() as port:
-        progress.write("delivery: requests\n")
-        rows.append(_plain(port))
-        for name, count, every in (("log lines", LINES, 0), ("log lines, each with a metric", METRICS, 1)):
-            progress.write(f"delivery: hyperdash, {name}\n")
-            rows.append(_hyperdash(port, name, count, every))
-    return rows
+def run(progress: TextIO, *, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Return medians.
+
+    "stored after s": from the last call until the server has it all; "records/s": from the first call until then; "CPU
+    beyond the calls us" a record; "wire share": bytes on the wire over those of the lines; "memory MB": this process's
+    own, over the time before, with the server up, and "backlog memory MB" with 400,000 records behind a dead one.
+    """
+    found = []
+    for number in range(rounds):
+        progress.write(f"delivery: {number + 1} of {rounds}\n")
+        with Serve() as server, tempfile.TemporaryDirectory() as home:
+            found.append(_run(server.environ(home), RECORDS, "wait"))
+            if not found[-1]["stored"]:
+                raise RuntimeError("not all was stored within a minute")
+    progress.write("delivery: behind a dead server\n")
+    with Sink() as sink, tempfile.TemporaryDirectory() as home:
+        sink.down()
+        dead = _run(_environ(sink, home), 4 * RECORDS, "go on")
+    progress.write("delivery: on the wire\n")
+    with Sink() as sink, tempfile.TemporaryDirectory() as home:
+        _run(_environ(sink, home), RECORDS, "wait")
+        count = sink.count('"message":"step (\\d+) done"')
+        lines = sink.lines()["bytes"]
+    return {
+        "stored after s": statistics.median(one["after"] for one in found),
+        "records/s": statistics.median(one["rate"] for one in found),
+        "call us": statistics.median(one["call"] for one in found),
+        "CPU beyond the calls us": statistics.median(one["beyond"] for one in found),
+        "memory MB": statistics.median(one["memory"] for one in found),
+        "backlog memory MB": dead["memory"],
+        "backlog memory with mapped files MB": dead["rss"],
+        "wire share": count["bytes"] / lines,
+        "line bytes": lines / RECORDS,
+    }
 
 
-@contextmanager
-def _serving() -> Iterator[int]:
-    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield int(server.stdout.readline())
-        finally:
-            server.kill()
+def _environ(sink: Sink, home: str) -> dict[str, str]:
+    url = f"http://127.0.0.1:{sink.port}"
+    return {**os.environ, "LOGHOOK_HOME": home, "LOGHOOK_URL": url, "LOGHOOK_API_KEY": "a-key", "LOGHOOK_QUIET": "1"}
 
 
-def _plain(port: int) -> dict[str, object]:
-    import requests
-
-    body = json.dumps({"type": "log", "payload": {"level": "INFO", "body": "step 1000: loss 0.123"}})
-    with requests.Session() as session:
-        session.trust_env = False
-        start = time.perf_counter()
-        for _ in range(PLAIN):
-            session.post(f"http://127.0.0.1:{port}/api/v1/sdk/http", data=body, timeout=10)
-        seconds = time.perf_counter() - start
-    return _row("requests, one POST an event", PLAIN, seconds)
-
-
-def _hyperdash(port: int, name: str, count: int, every: int) -> dict[str, object]:
-    from loghook import transports
-    from loghook.credentials import KeySource
-
-    keys = KeySource(environ={"LOGHOOK_API_KEY": "a-key-for-benchmarks"})
-    transport = transports.open(f"hyperdash+http://127.0.0.1:{port}", keys)
-    body = b"".join(_line(i, bool(every)) for i in range(count))
-    offset = 0
-    start = time.perf_counter()
-    while offset < len(body):
-        end = body.find(b"\n", min(offset + (1 << 20), len(body) - 1)) + 1
-        outcome = transport.send(transports.Batch("0" * 32, "writer", offset, body[offset:end]))
-        if not isinstance(outcome, transports.Delivered):
-            raise SystemExit(f"the benchmark's server was not enough: {outcome}")
-        offset = outcome.offset
-    seconds = time.perf_counter() - start
-    transport.close()
-    return _row(f"hyperdash, {name}", count, seconds)
-
-
-def _line(number: int, with_metric: bool) -> bytes:
-    event = {"time": 1763740000.5 + number * 1e-4, "level": "INFO", "logger": "train"}
-    event |= {"message": f"step {number}: loss 0.123", "file": "train.py:88"}
-    return json.dumps({**event, "metrics": {"loss": number / 3}} if with_metric else event).encode() + b"\n"
-
-
-def _row(what: str, events: int, seconds: float) -> dict[str, object]:
-    return {"what": what, "events": events, "seconds": f"{seconds:.2f}", "events/s": f"{events / seconds:,.0f}"}
+def _run(environ: dict[str, str], count: int, how: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(count), how], env=environ, stdout=subprocess.PIPE, text=True, check=True
+    )
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told

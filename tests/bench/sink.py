@@ -92,6 +92,10 @@ class Sink:
         """
         return self._ask(f"count {pattern}".strip())
 
+    def lines(self) -> dict[str, Any]:
+        """Return {"bytes": what the bodies hold once unpacked}."""
+        return self._ask("lines")
+
     def _ask(self, what: str) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -200,6 +204,8 @@ class _Server:
                 answer = {"port": self.port}
             elif command == "count":
                 answer = self.count(rest)
+            elif command == "lines":
+                answer = {"bytes": sum(len(_unpacked(encoding, body)) for encoding, body in self.bodies)}
             elif command == "down":
                 self.down()
             elif command == "up":
@@ -223,6 +229,9 @@ def _answer(method: str, target: str, headers: dict[str, str], body: bytes) -> t
         offset = int(parse_qs(url.query)["offset"][0])
         length = len(_unpacked(headers.get("content-encoding", ""), body))
         return 200, _JSON, b'{"offset":%d}' % (offset + length)
+    if url.path.startswith("/api/v1/user/project/experiments"):
+        made = method == "POST" and url.path.endswith("/experiments/")
+        return 200, _JSON, b'{"id":1}' if made else b'{"results":[],"count":0}'
     for beginning, status, kind, answer in _ANSWERS:
         if url.path.startswith(beginning):
             return status, kind, answer

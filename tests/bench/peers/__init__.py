@@ -37,6 +37,8 @@ class About:
 
 PEERS: dict[str, About] = {
     "loghook": About("**loghook**"),
+    "loghook_hyperdash": About("**loghook** to a Hyperdash server"),
+    "loghook_polyaxon": About("**loghook** to Polyaxon 0.x (metrics)", pattern=r'"number": ?(\d+)'),
     "queue_handler": About("`QueueHandler`, hand-made batching POST", ("requests",), "requests"),
     "file_handler": About("`FileHandler`", delivers=False),
     "trackio": About("trackio, local", ("trackio",), "trackio", delivers=False, records=20_000),

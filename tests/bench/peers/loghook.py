@@ -1,4 +1,4 @@
-"""loghook itself, sending by its own protocol."""
+"""loghook itself, sending by its own protocol; others of its transports are this with another URL."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from pathlib import Path
 from tests.bench.peers import BasePeer
 
 
-class _Peer(BasePeer):
+class LoghookPeer(BasePeer):
     """LogHookHandler on a logger."""
+
+    scheme = "http"
+    place = ""
 
     def __init__(self, port: int, folder: Path) -> None:
         os.environ["LOGHOOK_HOME"] = str(folder)
@@ -20,7 +23,8 @@ class _Peer(BasePeer):
         import loghook
 
         self._log = logging.Logger("train", logging.INFO)
-        self._log.addHandler(loghook.LogHookHandler("bench", url=f"http://127.0.0.1:{port}" if port else None))
+        url = f"{self.scheme}://127.0.0.1:{port}{self.place}" if port else None
+        self._log.addHandler(loghook.LogHookHandler("bench", url=url))
 
     def log(self, number: int) -> None:
         self._log.info("record %07d", number)
@@ -41,4 +45,4 @@ class _Peer(BasePeer):
                 yield from (int(number) for number in re.findall(rb"record (\d{7})", body))
 
 
-PEER = _Peer
+PEER = LoghookPeer
