@@ -37,6 +37,12 @@ TEST = [
     "tqdm>=4.66",
 ]
 FAULTS = ["gunicorn>=23"]
+FUZZ = [
+    # It is built for these alone.
+    "atheris>=3; python_version>='3.11' and python_version<'3.14' and sys_platform=='linux' and platform_machine=='x86_64'",
+    "openapi-spec-validator>=0.7",
+    "schemathesis>=4.10",
+]
 LINT = ["mypy>=1.13", "ruff>=0.8", "types-requests>=2.31"]
 
 setup(
@@ -61,6 +67,7 @@ setup(
         "server": SERVER,
         "demo": DEMO,
         "faults": FAULTS,
+        "fuzz": FUZZ,
         "lint": LINT,
         "tensorboard": TENSORBOARD,
         "test": TEST,
