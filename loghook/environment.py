@@ -45,9 +45,12 @@ __all__ = [
     "is_no_op",
     "is_offline",
     "launch_id",
+    "leads_its_machine",
     "rank",
 ]
 
+_PLACES = (("LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE"), ("MPI_LOCALRANKID", "MPI_LOCALNRANKS", "PMI_SIZE"))
+"""A process's rank on its machine, how many are there, and how many there are on all."""
 _RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 
 
@@ -86,21 +89,38 @@ def launch_id(environ: Mapping[str, str], arguments: Sequence[str] | None = None
     """
     if rank(environ) is None or environ.get("WORLD_SIZE", "2") == "1":
         return None
-    name = environ.get("TORCHELASTIC_RUN_ID", "none")
-    job = environ.get("OMPI_MCA_ess_base_jobid") or environ.get("PMIX_NAMESPACE") or environ.get("PMI_JOBID")
-    if name not in ("", "none"):
-        parts = ["torch", name, environ.get("MASTER_ADDR", ""), environ.get("TORCHELASTIC_RESTART_COUNT", "")]
-    elif environ.get("SLURM_JOB_ID") and environ.get("SLURM_STEP_ID"):
-        parts = ["slurm", environ["SLURM_JOB_ID"], environ["SLURM_STEP_ID"], environ.get("SLURM_RESTART_COUNT", "")]
-    elif job:
-        parts = ["mpi", job]
-    else:
+    parts = _named(environ)
+    if parts is None:
         parts = ["parent", os.uname().nodename, str(os.getppid()), _started(os.getppid())]
         parts.append(environ.get("TORCHELASTIC_RESTART_COUNT", ""))
     import hashlib
 
     command = _LOCAL_RANK.sub("", "\0".join(sys.argv if arguments is None else arguments))
     return hashlib.sha256("\0".join([*parts, command]).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def leads_its_machine(environ: Mapping[str, str]) -> bool:
+    """Whether this is the first process on its machine of a launch on several that nothing names.
+
+    The ranks of each machine are a run then, see `launch_id`, and this is the one that owns it.
+    """
+    if rank(environ) is None or _named(environ) is not None:
+        return False
+    for local, here, everywhere in _PLACES:
+        if environ.get(local) == "0" and environ.get(here, "").isdecimal() and environ.get(everywhere, "").isdecimal():
+            return int(environ[here]) < int(environ[everywhere])
+    return False
+
+
+def _named(environ: Mapping[str, str]) -> list[str] | None:
+    """What names the launch, None where nothing does."""
+    name = environ.get("TORCHELASTIC_RUN_ID", "none")
+    if name not in ("", "none"):
+        return ["torch", name, environ.get("MASTER_ADDR", ""), environ.get("TORCHELASTIC_RESTART_COUNT", "")]
+    if environ.get("SLURM_JOB_ID") and environ.get("SLURM_STEP_ID"):
+        return ["slurm", environ["SLURM_JOB_ID"], environ["SLURM_STEP_ID"], environ.get("SLURM_RESTART_COUNT", "")]
+    job = environ.get("OMPI_MCA_ess_base_jobid") or environ.get("PMIX_NAMESPACE") or environ.get("PMI_JOBID")
+    return ["mpi", job] if job else None
 
 
 def _started(pid: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from loghook.destinations import destination, destination_id, masked, masked_arguments
-from loghook.environment import is_no_op, is_offline, launch_id, rank
+from loghook.environment import is_no_op, is_offline, launch_id, leads_its_machine, rank
 from loghook.formatter import LogHookFormatter, encode
 from loghook.keyfile import key_files, keys_in
 from loghook.metrics import numbers
@@ -38,7 +38,8 @@ class Run:
     """One experiment in this process: its id, its spool, its listeners, and its life.
 
     The first process of a launch (rank 0, or the one that had no run id in its environment) owns the run and says when
-    it starts and ends; the others are writers of the same run. After a fork the child is a writer too.
+    it starts and ends; the others are writers of the same run. After a fork the child is a writer too. Where nothing
+    names a launch on several machines, the ranks of each are a run, owned by the first of them.
     """
 
     def __init__(
@@ -67,7 +68,8 @@ class Run:
         self.id = settings.run_id or launch_id(environ) or _new_id()
         self.name = self.redaction.text(_readable(settings.name or _script_name()))
         self.pid = os.getpid()
-        self.owner = (joined is None or joined == str(self.pid)) and self.rank in (None, 0)
+        is_split = not settings.run_id and leads_its_machine(environ)
+        self.owner = (self.rank in (None, 0) or is_split) and (joined is None or joined == str(self.pid))
         self.formatter = LogHookFormatter(message_limit=settings.message_limit)
         self.formatter.redact_with(self.redaction)
         self.destinations = {destination_id(url): masked(url) for url in self._urls()} or {LOCAL: LOCAL}
@@ -91,6 +93,11 @@ class Run:
             if is_no_op(environ)
             else Spool(settings.home, self.id, limits, meta=self._meta, opened=self._opened, begun=self._begun)
         )
+        if is_split and self.owner and not is_no_op(environ):
+            self.voice.say(
+                "nothing names this launch on several machines, so the ranks of each are a run of their own; for one "
+                "run give torchrun an --rdzv-id, or set LOGHOOK_RUN_ID to the same on all"
+            )
         environ["LOGHOOK_RUN_ID"] = self.id
         environ.setdefault("LOGHOOK_RUN_PARENT", str(self.pid))
         if not is_no_op(environ):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import loghook
-from loghook.environment import get_log_level, launch_id, rank
+from loghook.environment import get_log_level, launch_id, leads_its_machine, rank
 
 TORCHRUN = {
     "RANK": "0",
@@ -99,6 +99,28 @@ def test_all_ranks_of_a_launch_share_an_id(launch: dict[str, str], name: str, ot
 def test_two_launches_have_two_ids(launch: dict[str, str], change: dict[str, str]) -> None:
     """Another job, step or restart is another launch."""
     assert launch_id({**launch, **change}) != launch_id(launch)
+
+
+UNNAMED = {**TORCHRUN, "TORCHELASTIC_RUN_ID": "none", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "4"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({**UNNAMED, "RANK": "2"}, True),
+        ({**UNNAMED, "RANK": "3", "LOCAL_RANK": "1"}, False),
+        ({**UNNAMED, "RANK": "0"}, True),
+        ({**UNNAMED, "RANK": "0", "WORLD_SIZE": "2"}, False),
+        ({**UNNAMED, "RANK": "2", "TORCHELASTIC_RUN_ID": "job-7"}, False),
+        ({"PMI_RANK": "8", "PMI_SIZE": "16", "MPI_LOCALRANKID": "0", "MPI_LOCALNRANKS": "8"}, True),
+        ({"PMI_RANK": "8", "PMI_SIZE": "16", "MPI_LOCALRANKID": "0", "MPI_LOCALNRANKS": "8", "PMI_JOBID": "7"}, False),
+        ({"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "WORLD_SIZE": "2"}, False),
+    ],
+    ids=str,
+)
+def test_who_leads_a_machine(environ: dict[str, str], expected: bool) -> None:
+    """Of a launch on several machines that nothing names, the first process on each leads; of any other none does."""
+    assert leads_its_machine(environ) is expected
 
 
 def test_outside_of_a_launch_there_is_no_id() -> None:

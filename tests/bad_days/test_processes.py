@@ -216,6 +216,21 @@ def test_ranks_share_a_run_that_rank_0_owns(script: MakeScript, home: Path) -> N
     assert (last_end(home) or {})["status"] == "success"
 
 
+def test_a_machine_of_a_launch_without_a_name_has_a_run(script: MakeScript, home: Path) -> None:
+    """Where nothing names a launch on two machines, the second machine's ranks are a run that their first one owns."""
+    made = script("log.info('rank %s', os.environ['RANK'])\n")
+    launch = {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "10.0.0.1", "TORCHELASTIC_RUN_ID": "none"}
+    processes = [made.start(RANK=str(2 + local), LOCAL_RANK=str(local), **launch) for local in range(2)]
+    first, second = (finish(process) for process in processes)
+    assert (first.status, second.status, second.ours) == (0, 0, [])
+    assert len(first.ours) == 1
+    assert "--rdzv-id" in first.ours[0]
+    assert len({run for run, _ in by_writer(home)}) == 1
+    assert sorted(messages(home)) == ["rank 2", "rank 3"]
+    assert [event["run"]["rank"] for event in events(home, "run_started")] == [2]
+    assert (last_end(home) or {})["status"] == "success"
+
+
 def test_a_rank_that_is_stopped_delivers_its_tail(script: MakeScript, server: FakeLoghookServer) -> None:
     """SIGTERM at a rank that owns no run still delivers what it logged."""
     made = script("log.info('hi')\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(9)\n")
