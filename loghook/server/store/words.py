@@ -11,6 +11,11 @@ are many: numbers are.
 
 Words of a block that is not full yet are kept in memory. What was forgotten meanwhile, or never known, is read from the
 block's lines once it is full. Blocks without a row (the last one of a run, and what an older version stored) are read.
+
+Measured with ten million lines of 200 bytes, numbers in three of four: the index takes 5.6 % of their bytes and about
+1 us a record when they come; on a machine that was busy with other things a rare word was found, or known not to be
+there, in 0.1 to 0.4 s, where reading all lines took 18 s. A text of nothing but common words is still looked for line
+by line in every block: the more so the shorter its parts are.
 """
 
 from __future__ import annotations
