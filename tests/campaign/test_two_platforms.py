@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -18,7 +19,8 @@ from ..transports.platforms.generation2 import FakePolyaxon2
 RUN = "0123456789abcdef0123456789abcdef"
 RECORDS = 2500
 DOWN = 60.0
-LATE = 4.0
+USUAL, LATE = 4.0, 20.0
+"""Seconds that the newest record may be old, as a rule and at worst: a busy machine may stand still for some."""
 
 SCRIPT = """
 import logging, sys, time
@@ -34,17 +36,17 @@ for number in range(RECORDS):
 
 
 class Watched:
-    """What arrived so far, and how late the latest record ever was when somebody looked."""
+    """What arrived so far, and how old the newest record was each time that somebody looked."""
 
     def __init__(self, times: Callable[[], list[float]]) -> None:
         self._times = times
-        self.latest = 0.0
+        self.ages: list[float] = []
 
     def look(self) -> None:
         """Note how old the newest record that is there is."""
         times = self._times()
         if times:
-            self.latest = max(self.latest, time.time() - times[-1])
+            self.ages.append(time.time() - times[-1])
 
 
 @pytest.fixture
@@ -102,7 +104,8 @@ def test_one_that_is_down_makes_the_other_no_later(
         process.kill()
         process.wait()
     assert process.returncode == 0
-    assert up.latest < LATE
+    assert median(up.ages) < USUAL
+    assert max(up.ages) < LATE
     steps = [event["step"] for event in native.platform.records()]
     assert steps == list(range(RECORDS))
     assert polyaxon.points(RUN, "loss") == [(str(number), float(number)) for number in range(RECORDS)]

@@ -225,6 +225,7 @@ def test_without_any_token_the_reason_is_told(server: FakePolyaxon0) -> None:
         assert isinstance(outcome, TryLater)
         assert outcome.key
         assert "Used before., and there is no API key; looked in POLYAXON_USER_TOKEN" in outcome.reason
+        assert outcome.reason.count(server.url) == 1
     assert server.exchanged == 1
     server.exchange = None
     clock.advance(61)

@@ -109,7 +109,7 @@ class Calls:
         if isinstance(token, TryLater):
             return token
         if token is None and self._needs_token and self.address.user is None:
-            return TryLater(f"{self.address}: {self._not_exchanged}{self._none}", key=True)
+            return TryLater(f"{self._not_exchanged or f'{self.address}: '}{self._none}", key=True)
         reply = self._send(method, path, body, headers or {}, params or {}, token, most)
         if isinstance(reply, Reply) and reply.status in (401, 403):
             another = self._another(token)
@@ -179,7 +179,8 @@ class Calls:
             return got
         self._not_before = self._clock() + EXCHANGE
         self._not_exchanged = f"{got.reason}, and "
-        self._keys.tell(got.reason)
+        if key is not None:
+            self._keys.tell(got.reason)
         return key
 
     def _another(self, token: str | None) -> str | None:
