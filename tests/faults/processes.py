@@ -88,10 +88,31 @@ while thread.is_alive():
 assert ends == {0}, f"children ended with {ends}"
 """
 
+TOGETHER = """
+def work(process):
+    def points(thread):
+        for number in range(int(sys.argv[2])): say(thread * 10**6 + number)
+    threads = [threading.Thread(target=points, args=(number,)) for number in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+
+if __name__ == "__main__":
+    loghook.install("processes")
+    workers = [multiprocessing.get_context("fork").Process(target=work, args=(number,)) for number in range(8)]
+    for worker in workers: worker.start()
+    for worker in workers: worker.join(300)
+    assert [worker.exitcode for worker in workers] == [0] * 8, workers
+"""
+
 START = """
 def work(name):
     loghook.install("processes")
     for number in range(20): say(number)
+
+def fail():
+    loghook.install("processes")
+    say(0)
+    raise SystemExit(7)
 
 if __name__ == "__main__":
     loghook.install("processes")
@@ -103,6 +124,10 @@ if __name__ == "__main__":
             say(0)
             for worker in workers: worker.join(60)
             assert [worker.exitcode for worker in workers] == [0, 0], f"{method}: {workers}"
+            failing = context.Process(target=fail)
+            failing.start()
+            failing.join(60)
+            assert failing.exitcode == 7, f"{method}: {failing}"
 """
 
 POOLS = """
@@ -210,6 +235,9 @@ class Books:
         self.ranks = set().union(*by_pid.values())
         self.lost = sum((told - found).values())
         self.twice = sum((found - told).values())
+        totals = {metric["name"]: metric["count"] for metric in api.get(f"/runs/{runs[0]['id']}/metrics")["metrics"]}
+        if totals != {"number": self.records}:
+            self.wrong.append(f"{what}: of {self.records} records, each with a point, the metrics are {totals}")
         if runs[0]["status"] != "success":
             self.wrong.append(f"{what}: the run is shown as {runs[0]['status']}")
         self.wrong += [
@@ -373,6 +401,12 @@ ROWS = [
         "fork in a thread while the listener sends; a thread of the child logs, and the child flushes",
         PROMISE,
         lambda campaign: program(campaign, FORK_IN_THREAD, campaign.times(30, 1000)),
+    ),
+    Row(
+        "Processes",
+        "8 processes of 4 threads that log points of one metric",
+        f"{PROMISE}; each point",
+        lambda campaign: program(campaign, TOGETHER, campaign.times(100, 5000)),
     ),
     Row(
         "Processes",

@@ -50,15 +50,18 @@ class Words:
     def __init__(self) -> None:
         self._open: OrderedDict[int, tuple[int, set[bytes]]] = OrderedDict()
         """By run, the latest last: how many lines it has, and the words of those in its open block."""
+        self._held = 0
 
     def forget(self) -> None:
         """Read from the database what is needed of blocks that are not full."""
         self._open.clear()
+        self._held = 0
 
     def add(self, connection: sqlite3.Connection, run: int, count: int, texts: Sequence[str]) -> None:
         """Take the texts of a run's lines that were stored just now, `count` being how many it had before."""
-        known = self._open.pop(run, (0, set[bytes]()))
-        words: set[bytes] | None = known[1] if known[0] == count else None
+        had, kept = self._open.pop(run, (0, set[bytes]()))
+        self._held -= len(kept)
+        words: set[bytes] | None = kept if had == count else None
         start = 0
         while start < len(texts):
             if count % BLOCK == 0:
@@ -74,8 +77,9 @@ class Words:
                 words = None
         if words is not None and count % BLOCK:
             self._open[run] = (count, words)
-            while sum(len(kept) for _, kept in self._open.values()) > REMEMBERED:
-                self._open.popitem(last=False)
+            self._held += len(words)
+            while self._held > REMEMBERED:
+                self._held -= len(self._open.popitem(last=False)[1][1])
 
 
 def _words(text: str) -> list[bytes]:
