@@ -200,7 +200,8 @@ class Retry:
             seconds = _backoff(self.failures, jitter)
         else:
             seconds = min(LONGEST_WAIT, seconds + FIRST_WAIT * _within(jitter))
-        return replace(self, failures=self.failures + 1, window=window), Wait(seconds, reason, key)
+        # What was too large before the trouble need not be so after it: somebody else may have answered.
+        return replace(self, failures=self.failures + 1, window=window, limit=None), Wait(seconds, reason, key)
 
 
 def _smaller(outcome: Refused, batch: Batch) -> int:

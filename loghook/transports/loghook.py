@@ -6,7 +6,7 @@
     200 {"offset": next}                Delivered, up to next; {"set_aside": [{"line", "reason"}]} may come with it
     409 {"offset": expected}            Gap
     400, 422 {"error", "line"}          Refused (without such a JSON object: TryLater, it was not our server)
-    413                                 Refused, too large
+    413                                 Refused, too large; TryLater if an empty body is so as well
     401, 403                            the key is read again; another one is tried at once, else TryLater
     415, or 400 about the encoding      the same again without gzip, from then on
     429, 503 and the other 5xx          TryLater, by Retry-After
@@ -66,11 +66,16 @@ class LoghookTransport(Transport):
     def send(self, batch: Batch) -> Outcome:
         """Posts a batch and reads what the server says; see Transport.send."""
         outcome = self._deliver(batch)
-        if isinstance(outcome, Refused) and outcome.too_large and not batch.count:
+        if not _is_too_large(outcome) or batch.count > 1:
+            return outcome
+        if not batch.count:
             # Filler in place of an event that was too large: tell where the log goes on instead of sending it.
-            skipped = replace(batch, offset=batch.next, body=b"", first=batch.next)
-            return self._deliver(skipped)
-        return outcome
+            return self._deliver(replace(batch, offset=batch.next, body=b"", first=batch.next))
+        # An event alone is about to be given up for its size. Whoever refuses nothing at all as well is no judge of it.
+        nothing = self._deliver(replace(batch, body=b""))
+        if _is_too_large(nothing):
+            return TryLater(f"{self._address}: 413 whatever the size: is that the right URL?")
+        return nothing if isinstance(nothing, TryLater) else outcome
 
     def hurry(self, deadline: float) -> None:
         """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
@@ -170,6 +175,10 @@ def _delivered(content: dict[str, object] | None, reply: Reply, batch: Batch, wh
         return TryLater(f"{where}: 200 with offset {offset}, but {batch.offset} was sent")
     # Beyond the batch: someone else delivered more of this writer. The rest is sent again and skipped there.
     return Delivered(batch.line_end(offset), _set_aside(content.get("set_aside")))
+
+
+def _is_too_large(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refused) and outcome.too_large
 
 
 def _set_aside(listed: object) -> tuple[tuple[int, str], ...]:

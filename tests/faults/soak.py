@@ -8,45 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .campaign import Campaign, Figures, Row
-from .proxy import REFUSED, SWALLOWED, Conversation, Fault, Proxy
+from .proxy import REFUSED, Proxy
 from .serving import Platform
+from .troubles import TROUBLES
 from .victim import Victim
 
 __all__ = ["ROWS"]
 
 RATE = 1000
-MOST_MB = 5.0
-"""How much more memory than at the start the program may have at the end."""
-
-
-def _silent(conversation: Conversation) -> None:
-    conversation.wait(3600.0)
-
-
-def _lost_reply(conversation: Conversation) -> None:
-    while request := conversation.request():
-        conversation.upstream(request)
-        conversation.reset()
-        return
-
-
-def _reset(conversation: Conversation) -> None:
-    conversation.read_head()
-    conversation.read(100)
-    conversation.reset()
-
-
-def _unavailable(conversation: Conversation) -> None:
-    while conversation.request():
-        conversation.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
-
-
-def _too_many(conversation: Conversation) -> None:
-    while conversation.request():
-        conversation.send(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")
-
-
-FAULTS: list[Fault] = [REFUSED, SWALLOWED, _silent, _lost_reply, _reset, _unavailable, _too_many]
+MOST = {"MB": 5.0, "threads": 0, "files": 1, "spool MB": 4.3}
+"""How much more there may be at the end: a connection that is kept open, a segment that is not full yet."""
 
 
 def soak(campaign: Campaign) -> Figures:
@@ -66,10 +37,33 @@ def soak(campaign: Campaign) -> Figures:
 
 
 def _watch(campaign: Campaign, platform: Platform, proxy: Proxy, victim: Victim, seconds: int) -> Figures:
-    # What is there once is there after a first outage: buffers, spare segments, modules that are imported late.
-    warm = _one_outage(campaign, platform, proxy, victim)
+    # What is there once is there after the first outages: buffers, spare segments, modules that are imported late.
+    _one_outage(platform, proxy, victim)
+    _stream(campaign, platform, proxy, victim, campaign.times(4, 300))
     before = _state(campaign, victim)
     campaign.say(f"before: {before}")
+    warm = victim.count
+    faults, late = _stream(campaign, platform, proxy, victim, seconds)
+    _until(lambda: not _grown(before, _state(campaign, victim)), 60.0)
+    after = _state(campaign, victim)
+    campaign.say(f"after: {after}")
+    victim.end(90.0)
+    lost, twice = platform.compare([victim.run], victim.count)
+    wrong = [
+        f"{name} went from {before[name]} to {after[name]} (seed {campaign.seed})" for name in _grown(before, after)
+    ]
+    wrong += [f"{path} was left behind" for path in (campaign.home / "spool").rglob("*.seg")]
+    note = (
+        f"{victim.count - warm:,} records, {faults} faults; memory {after['MB'] - before['MB']:+.1f} MB, "
+        f"threads {before['threads']:g} and {after['threads']:g}, files {before['files']:g} and {after['files']:g}, "
+        f"spool {before['spool MB']:g} and {after['spool MB']:g} MB; "
+        f"all there {late:.1f} s after the last"
+    )
+    return Figures(faults, lost, twice, tuple(wrong), note)
+
+
+def _stream(campaign: Campaign, platform: Platform, proxy: Proxy, victim: Victim, seconds: float) -> tuple[int, float]:
+    """Log at the steady rate through faults; return how many there were, and when all was there after the last."""
     began = time.monotonic()
     faults = 0
     victim.tell("rate", RATE, seconds)
@@ -80,33 +74,15 @@ def _watch(campaign: Campaign, platform: Platform, proxy: Proxy, victim: Victim,
         if faults % 25 == 0:
             campaign.say(f"{time.monotonic() - began:.0f} s, {faults} faults: {_state(campaign, victim)}")
     victim.tell("rest")
-    late = platform.wait_for(victim.run, victim.count, 120.0)
-    _until(lambda: _state(campaign, victim)["spool MB"] <= before["spool MB"], 30.0)
-    after = _state(campaign, victim)
-    campaign.say(f"after: {after}")
-    victim.end(90.0)
-    lost, twice = platform.compare([victim.run], victim.count)
-    wrong = [
-        f"{name} went from {before[name]} to {after[name]} (seed {campaign.seed})"
-        for name, most in (("MB", MOST_MB), ("threads", 0), ("files", 0), ("spool MB", 0.0))
-        if after[name] > before[name] + most
-    ]
-    wrong += [f"{path} was left behind" for path in (campaign.home / "spool").rglob("*.seg")]
-    note = (
-        f"{victim.count - warm:,} records, {faults} faults; memory {after['MB'] - before['MB']:+.1f} MB, "
-        f"{after['threads']:g} threads, {after['files']:g} files, spool {after['spool MB']:g} MB, as at the start; "
-        f"all there {late:.1f} s after the last"
-    )
-    return Figures(faults, lost, twice, tuple(wrong), note)
+    return faults, platform.wait_for(victim.run, victim.count, 120.0)
 
 
-def _one_outage(campaign: Campaign, platform: Platform, proxy: Proxy, victim: Victim) -> int:
+def _one_outage(platform: Platform, proxy: Proxy, victim: Victim) -> None:
     proxy.set(REFUSED)
     victim.tell("log", 60_000)
     time.sleep(1.0)
     proxy.set(None)
     platform.wait_for(victim.run, victim.count, 60.0)
-    return victim.count
 
 
 def _fault(campaign: Campaign, platform: Platform, proxy: Proxy) -> None:
@@ -118,7 +94,7 @@ def _fault(campaign: Campaign, platform: Platform, proxy: Proxy) -> None:
         time.sleep(how_long)
         platform.start()
         return
-    proxy.set(chance.choice(FAULTS))
+    proxy.set(chance.choice(list(TROUBLES.values())))
     time.sleep(how_long)
     proxy.set(None)
 
@@ -133,6 +109,10 @@ def _state(campaign: Campaign, victim: Victim) -> dict[str, float]:
         "files": said["files"],
         "spool MB": round(spool / 1e6, 1),
     }
+
+
+def _grown(before: dict[str, float], after: dict[str, float]) -> list[str]:
+    return [name for name, most in MOST.items() if after[name] > before[name] + most]
 
 
 def _size(path: Path) -> int:

@@ -1,6 +1,6 @@
 """The program that faults are tried on: it numbers its records, and does what it is told on standard input.
 
-log N            log N records as fast as it can; answers {"n": how many there are now, "grown": MB, "seconds": s}
+log N            log N records as fast as it can; answers {"n": how many there are, "mb", "grown", "seconds"}
 rate R S         log R records a second for S seconds, on a thread of its own; answers at once
 rest             answers when that is over
 memory           answers {"mb", "threads", "files"}
@@ -25,10 +25,11 @@ _SAMPLES = 20
 _SETTLE = 0.05
 
 
-def _resident() -> float:
-    """Return the megabytes of this process that are in memory."""
+def _memory() -> float:
+    """Return the megabytes of memory that are this process's own; those of mapped files are the page cache's."""
     with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        _, resident, of_files = map(int, file.read().split()[:3])
+    return (resident - of_files) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class _Program:
@@ -50,7 +51,7 @@ class _Program:
         self.number = number + 1
 
     def log_many(self, count: int) -> dict[str, Any]:
-        """Log, in pieces, and note how memory grows from the first fifth on, when what is needed once is there."""
+        """Log, in pieces, and note how much more memory the second half takes at most than the first did."""
         seen: list[float] = []
         took = 0.0
         for piece in range(_SAMPLES):
@@ -59,9 +60,9 @@ class _Program:
                 self.one()
             took += time.perf_counter() - began
             time.sleep(_SETTLE)
-            seen.append(_resident())
-        settled = seen[_SAMPLES // 5 :]
-        return {"n": self.number, "grown": round(max(settled) - settled[0], 1), "seconds": took}
+            seen.append(_memory())
+        first, second = max(seen[: _SAMPLES // 2]), max(seen[_SAMPLES // 2 :])
+        return {"n": self.number, "mb": first, "grown": round(second - first, 1), "seconds": took}
 
     def rate(self, rate: float, seconds: float) -> dict[str, Any]:
         self._steady = threading.Thread(target=self._log_steadily, args=(rate, seconds))
@@ -81,7 +82,7 @@ class _Program:
 
     def memory(self) -> dict[str, Any]:
         return {
-            "mb": _resident(),
+            "mb": _memory(),
             "threads": threading.active_count(),
             "files": len(os.listdir("/proc/self/fd")) - 1,
         }
