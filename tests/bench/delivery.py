@@ -42,7 +42,8 @@ else:
 base, rss, before = memory(os.getpid(), "RssAnon"), memory(os.getpid()), cpu()
 start, mine = time.perf_counter(), time.thread_time()
 for i in range(count):
-    log.info("step %d done", i, extra={"metrics": {"loss": values[i % 1009], "acc": values[i % 1013 % 1009]}, "step": i})
+    metrics = {"loss": values[i % 1009], "acc": values[i % 1013 % 1009]}
+    log.info("step %d done", i, extra={"metrics": metrics, "step": i})
 logged, own = time.perf_counter(), time.thread_time() - mine
 stored = loghook.flush(60) if wait else None
 end = time.perf_counter()

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bench.peers import BasePeer
 
 
-class LoghookPeer(BasePeer):
+class _Peer(BasePeer):
     """LogHookHandler on a logger."""
 
     scheme = "http"
@@ -45,4 +45,4 @@ class LoghookPeer(BasePeer):
                 yield from (int(number) for number in re.findall(rb"record (\d{7})", body))
 
 
-PEER = LoghookPeer
+PEER = _Peer

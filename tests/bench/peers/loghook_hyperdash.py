@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.bench.peers.loghook import LoghookPeer
+from tests.bench.peers import loghook
 
 
-class _Peer(LoghookPeer):
+class _Peer(loghook.PEER):
     """LogHookHandler with a URL of Hyperdash's protocol."""
 
     scheme = "hyperdash+http"
