@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Iterable
+from itertools import chain
 from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from loghook.server.access import Access
 from loghook.server.answers import JSONAnswer, Problem, problem
@@ -21,6 +23,7 @@ from loghook.server.compat.hyperdash_accounts import HyperdashAccounts
 from loghook.server.compat.polyaxon import Polyaxon
 from loghook.server.intake import Intake
 from loghook.server.keys_api import KeysAPI
+from loghook.server.openapi import openapi
 from loghook.server.pages import Pages
 
 __all__ = ["PUBLIC", "build"]
@@ -57,6 +60,7 @@ def build(
         Route("/api/v1/keys/{id}", access.api(keys.revoke), methods=["DELETE"]),
         Route("/api/v1/runs/{run}/writers/{writer}/events", access.api(intake.post), methods=["POST"]),
         Route("/api/v1/runs", access.api(api.runs)),
+        Route("/api/v1/openapi.json", access.api(openapi)),
         Route("/api/v1/overview", access.api(api.overview)),
         Route("/api/v1/projects", access.api(api.projects)),
         Route(run, access.api(api.run)),
@@ -89,7 +93,8 @@ def build(
         assert isinstance(error, HTTPException)
         said = {404: "there is nothing at this address", 405: "this address does not take that method"}
         sentence = said.get(error.status_code, str(error.detail))
-        return answer(request, Problem(error.status_code, sentence, error.headers))
+        headers = {"Allow": allowed(routes, request)} if error.status_code == 405 else error.headers
+        return answer(request, Problem(error.status_code, sentence, headers))
 
     async def on_database(request: Request, error: Exception) -> Response:
         logger.warning("the database failed to answer: %s", error)
@@ -118,6 +123,12 @@ def sign_in_to_run(request: Request) -> str:
     """Return where to sign in and come back to the page of a run from."""
     query = f"?{request.url.query}" if request.url.query else ""
     return f"../sign-in?next={quote('runs/' + request.path_params['run'] + query)}"
+
+
+def allowed(routes: Iterable[Route], request: Request) -> str:
+    """Return the methods of an address, which may have a route for each."""
+    found = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted(set(chain.from_iterable(found))))
 
 
 async def healthz(request: Request) -> Response:

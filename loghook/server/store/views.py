@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from loghook.server.status import is_ended, patience, status
 from loghook.server.store import internal
 
 __all__ = [
+    "CURSOR",
     "Cursor",
     "ending",
     "groups",
@@ -32,6 +32,10 @@ ENDING = 1000
 """Characters of a traceback that the list of runs gets."""
 
 
+CURSOR = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?_[0-9]{1,18}")
+"""How a cursor is written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """A place in the list of runs, newest first: behind the run with this start and number."""
@@ -45,11 +49,10 @@ class Cursor:
     @classmethod
     def read(cls, text: str) -> Cursor:
         """Return the cursor that `str` wrote. Raises ValueError."""
-        started_at, _, number = text.partition("_")
-        place = cls(float(started_at), int(number))
-        if str(place) != text or not isfinite(place.started_at) or place.number >= 2**63:
+        if not CURSOR.fullmatch(text):
             raise ValueError("not a cursor")
-        return place
+        started_at, _, number = text.partition("_")
+        return cls(float(started_at), int(number))
 
 
 def run_number(connection: sqlite3.Connection, account: int, run: str) -> int | None:
