@@ -123,7 +123,7 @@ class Settings:
         1 << 20, "bytes", parse_size, "Longest event; of a longer one head and tail are kept."
     )
     batch_size: int = _setting(1 << 20, "bytes", parse_size, "Most bytes of events in one request, before compression.")
-    hooks: bool = _setting(True, "switch", _flag, "Record uncaught exceptions, SIGTERM and SIGHUP, and the exit code.")
+    hooks: bool = _setting(True, "switch", _flag, "Record uncaught exceptions, SIGTERM, SIGHUP, and the code of sys.exit().")
     redact: bool = _setting(True, "switch", _flag, "Replace secrets in all that is recorded.")
     redact_names: str = _setting(
         "", "names", _text, "More variables whose values are secrets: names, separated by commas; * for any characters."
