@@ -59,7 +59,10 @@ def main() -> None:
         if not options.json:
             _print(name, results[name])
     if options.peers is not None:
-        results["peers"] = {**results.get("peers", {}), **compare.figures(options.peers or PEERS, sys.stderr)}
+        results["peers"] = {
+            **results.get("peers", {}),
+            **compare.figures(options.peers or PEERS, sys.stderr, rounds=options.rounds),
+        }
         if not options.json:
             print(f"\n{report.peers_table(results)}")
     if options.add_to:
@@ -85,6 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--peers", nargs="*", metavar="PEER", choices=list(PEERS), help="these, or all: " + ", ".join(PEERS)
     )
+    parser.add_argument("--rounds", type=int, default=3, help="how often each peer has its turn (3)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.add_argument("--readme", action="store_true", help="put the tables into README, between their markers")
     parser.add_argument("--light", action="store_true", help="a minute's worth, compared with the ratios that are kept")

@@ -128,7 +128,9 @@ def _outage(name: str, python: str) -> int | str:
         worker = _start(name, python, "outage", sink, folder, stdin=subprocess.PIPE, **variables)
         assert worker.stdout is not None
         assert worker.stdin is not None
-        time.sleep(3.0)  # it has begun, and sends
+        for line in worker.stdout:
+            if line == "BEGUN\n":
+                break
         sink.down()
         time.sleep(OUTAGE)
         sink.up()

@@ -17,6 +17,9 @@ from typing import Any
 
 from tests.bench.peers import PEERS, BasePeer, load, null_handler, queue_handler
 
+# What is measured may take standard output for itself.
+_out = os.fdopen(os.dup(1), "w")
+
 ROUNDS = 150
 LONGEST = 10.0
 
@@ -73,12 +76,13 @@ def outage(peer: BasePeer, name: str, folder: Path) -> dict[str, Any]:
     """10,000 records in 20 seconds; whoever measures has the sink down meanwhile."""
     count = int(os.environ.get("BENCH_OUTAGE_RECORDS", "10000"))
     seconds = float(os.environ.get("BENCH_OUTAGE_SECONDS", "20"))
+    print("\nBEGUN", file=_out, flush=True)
+    time.sleep(1)
     start = time.monotonic()
     for number in range(count):
         peer.log(number)
         if number % 50 == 0:
             time.sleep(max(0.0, start + number * seconds / count - time.monotonic()))
-    print("logged", flush=True)
     sys.stdin.readline()  # the sink is up again
     time.sleep(3)
     peer.close()
@@ -123,11 +127,9 @@ def _memory() -> int:
 def main() -> None:
     """Measure, and print the figures."""
     name, measure, port, folder = sys.argv[1:5]
-    out = os.fdopen(os.dup(1), "w")
     peer: Any = None if measure == "kept" else load(name)(int(port), Path(folder))
     result = MEASURES[measure](peer, name, Path(folder))
-    print("\nBENCH " + json.dumps(result), file=out, flush=True)
-    out.close()
+    print("\nBENCH " + json.dumps(result), file=_out, flush=True)
     sys.stdout.flush()
     if measure != "killed":
         os._exit(0)  # what is measured is over; some peers take a minute to let go
