@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from loghook.errors import ServerError
 from loghook.server import Server
-from loghook.server.store.schema import VERSION
+from loghook.server.store.schema import SCRIPTS, VERSION
 
 # The tables as version 1 made them. Never to be changed: such files are out there.
 VERSION_1 = """
@@ -121,4 +122,95 @@ def test_an_upgrade_that_breaks_off_changes_nothing(home: Path) -> None:
         Server(home, port=0).start()
     assert list(connection.iterdump()) == before
     assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
+
+
+SCRIPTS_OF_VERSIONS = {
+    1: "2e4e31ba8c1fcfe6",
+    2: "e8a9dc7fd107ef26",
+    3: "34568e57d05372a2",
+    4: "6926278cba230d83",
+    5: "ccac0bca94cf8d62",
+    6: "5ed6a3ba6f9d515f",
+}
+"""Digests of the scripts that take a database from one version to the next: files that they made are out there."""
+POINTS = array("d", [1.0, 2.0, 3.0, 1001.0, 1002.0, 1003.0, 0.5, 0.25, float("nan")])
+"""Three points of a metric, as blobs have them since version 1: steps, times, values."""
+
+
+def write_version(path: Path, version: int) -> None:
+    """Write a database as a server of a version left it, with a row in each table that holds what was logged."""
+    path.parent.mkdir(parents=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL").fetchall()
+    for script in SCRIPTS[:version]:
+        connection.executescript(script)
+    connection.execute("INSERT INTO meta VALUES ('id', 'abcd1234')")
+    connection.execute("INSERT INTO accounts (number, name, created) VALUES (1, 'local', 1.0)")
+    key = {"hash": hashlib.sha256(KEY.encode()).hexdigest(), "account": 1, "created": 2.0}
+    insert(connection, "keys", **key, **({"name": "k", "tail": "kkkk", "made": 0} if version > 1 else {}))
+    later = {"project": "p", "tags": '["t"]'} if version > 2 else {}
+    told = {"host": "box", "pid": 7, "params": '{"rate":0.1}', "dropped": '{"limit":2}'}
+    counts = {"logs": 2, "metrics": 1, "set_aside": 1, "missing_bytes": 0}
+    times = {"started_at": 1000.0, "began": 1000.0, "ended_at": 1001.0, "ending": "failure", "last_seen": 1001.0}
+    insert(
+        connection, "runs", number=1, account=1, id="r1", name="n", source="loghook", **times, **told, **counts, **later
+    )
+    insert(connection, "writers", number=1, run=1, id="w", next_offset=100, missing_bytes=0, rank=0, last_seen=1001.0)
+    for number in (1, 2):
+        line = orjson.dumps({**LINE, "message": f"line {number}"}).decode()
+        insert(connection, "logs", id=(1 << 40) + number, writer=1, level=20, logger="train", line=line)
+    last = {"top_step": 3.0, "last_step": 3.0, "last_time": 1003.0, "last_value": None, "low": 0.25, "high": 0.5}
+    rank = {"rank": -1} if version > 4 else {}
+    insert(connection, "metrics", number=1, run=1, name="loss", count=3, full_chunks=0, **last, **rank)
+    insert(connection, "open_points", chunk=1 << 32, data=POINTS.tobytes())
+    bad = {"writer": 1, "batch_offset": 90, "line_index": 0, "reason": "not JSON", "line": b"x", "length": 1}
+    insert(connection, "set_aside", number=1, run=1, **bad)
+    connection.execute(f"PRAGMA user_version={version}")
+    connection.close()
+
+
+def insert(connection: sqlite3.Connection, table: str, **values: object) -> None:
+    """Insert a row."""
+    marks = ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+
+
+def test_released_scripts_never_change() -> None:
+    """The scripts that made the files of earlier versions are what they were; a new version adds one."""
+    digests = {
+        version: hashlib.sha256(script.encode()).hexdigest()[:16] for version, script in enumerate(SCRIPTS, start=1)
+    }
+    assert digests == SCRIPTS_OF_VERSIONS
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_each_version(home: Path, as_client: Callable[..., Any], version: int) -> None:
+    """A database of each version keeps all that lies in it, takes more, and gives back the space of what is deleted."""
+    path = home / "server" / "loghook.db"
+    write_version(path, version)
+    (home / "loghook.json").write_bytes(orjson.dumps({"api_key": KEY}))
+    with Server(home, port=0) as server:
+        assert server.key == KEY
+        client = as_client(server)
+        run = client.read("/runs/r1")
+        assert (run["name"], run["status"], run["params"], run["dropped"]) == (
+            *("n", "failure", {"rate": 0.1}, {"limit": 2}),
+        )
+        assert run["project"] == ("p" if version > 2 else None)
+        assert [line["message"] for line in client.read("/runs/r1/logs")["logs"]] == ["line 1", "line 2"]
+        assert [line["message"] for line in client.read("/runs/r1/logs", q="LINE 2")["logs"]] == ["line 2"]
+        points = client.read("/runs/r1/metrics/loss")["points"]
+        assert points == [[1, 1001.0, 0.5], [2, 1002.0, 0.25], [3, 1003.0, "NaN"]]
+        client.send([{**LINE, "metrics": {"loss": 1.0}, "step": 4}], 100, run="r1", writer="w")
+        assert client.read("/runs/r1")["counts"]["logs"] == 3
+        kinds = [orjson.loads(line)["type"] for line in client.get("/runs/r1/export").content.splitlines()]
+        assert (kinds.count("record"), kinds.count("point"), kinds.count("set_aside")) == (3, 4, 1)
+        address = f"{server.url}/api/v1/runs/r1"
+        deleted = client.session.delete(address, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+        assert deleted.status_code == 200, deleted.text
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
