@@ -29,7 +29,7 @@ AN_HOUR = 3_600_000
 TEN_MINUTES = 600.0
 SOON = 0.2
 """Seconds in which nineteen answers of twenty come to a page."""
-IN_COMPANY = 2.0
+IN_COMPANY = 5.0
 """The same in the short form, beside whatever else runs on the machine: then it only shows that no page is held up."""
 
 

@@ -28,8 +28,10 @@ from loghook.transports.base import Batch, Delivered, TryLater
 
 POINTS = 500
 LINES = 300
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that a writer goes on trying to deliver one batch."""
+SILENCE = 60.0
+"""Seconds that a client waits for an answer: on a machine that is busy with other things it may come late."""
 
 
 def run_of(writer: int, runs: int) -> str:
@@ -50,7 +52,7 @@ class Writer(threading.Thread):
 
     def run(self) -> None:
         """Send everything, in time where the server keeps up."""
-        transport = transports.open(self.url, KeySource())
+        transport = transports.open(self.url, KeySource(), timeout=SILENCE)
         began, offset = time.monotonic(), 0
         body = event(event="writer_started", writer={"pid": self.number, "host": "load", "rank": self.rank})
         while self.delivered < self.records and not self.wrong:
@@ -110,7 +112,7 @@ class Page(threading.Thread):
         super().__init__(daemon=True)
         self.run_id = run
         self.address = urlsplit(url).netloc
-        self.connection = http.client.HTTPConnection(self.address, timeout=30)
+        self.connection = http.client.HTTPConnection(self.address, timeout=SILENCE)
         self.taken: list[tuple[str, float]] = []
         self.failed: Counter[str] = Counter()
 
@@ -150,14 +152,27 @@ class Page(threading.Thread):
     def get(self, path: str, **query: Any) -> Any:
         """Return what a GET below /api/v1 answers, and note how long it took."""
         began = time.monotonic()
-        key = {"Authorization": f"Bearer {os.environ['LOGHOOK_API_KEY']}", "Accept-Encoding": "gzip"}
-        self.connection.request("GET", f"/api/v1/{path}?{urlencode(query, doseq=True)}", headers={**key})
-        answer = self.connection.getresponse()
+        for _ in range(2):
+            reused = self.connection.sock is not None
+            try:
+                answer = self.ask(path, query)
+                break
+            except (http.client.RemoteDisconnected, ConnectionError):
+                # The server had ended a connection that was idle for some seconds: a browser takes another.
+                self.connection.close()
+                if not reused:
+                    raise
         body = answer.read()
         if answer.status != 200:
             raise ValueError(f"{answer.status} for {path.rpartition('/')[2]}")
         self.taken.append((path.rpartition("/")[2] if "/" in path else path, time.monotonic() - began))
         return json.loads(body if answer.getheader("Content-Encoding") != "gzip" else _unpacked(body))
+
+    def ask(self, path: str, query: dict[str, Any]) -> http.client.HTTPResponse:
+        """Send a GET and return how its answer begins."""
+        headers = {"Authorization": f"Bearer {os.environ['LOGHOOK_API_KEY']}", "Accept-Encoding": "gzip"}
+        self.connection.request("GET", f"/api/v1/{path}?{urlencode(query, doseq=True)}", headers=headers)
+        return self.connection.getresponse()
 
 
 def _unpacked(body: bytes) -> bytes:

@@ -22,6 +22,9 @@ from .counting import logs, serving
 
 __all__ = ["ROWS"]
 
+HANGING = (300, 3000)
+"""Seconds after which a program, in the short and in the long form, is taken to hang."""
+
 HEAD = """
 import concurrent.futures, logging, multiprocessing, os, signal, sys, threading, time
 import loghook
@@ -271,7 +274,7 @@ def start(campaign: Campaign, api: API, books: Books, code: str, times: int, *la
         text=True,
         start_new_session=True,
     )
-    finish(process, books)
+    finish(process, books, campaign.times(*HANGING))
 
 
 def environ(api: API) -> dict[str, str]:
@@ -279,7 +282,7 @@ def environ(api: API) -> dict[str, str]:
     return {**os.environ, "LOGHOOK_URL": api.url, "LOGHOOK_API_KEY": api.key}
 
 
-def finish(process: subprocess.Popen[str], books: Books, timeout: float = 600.0) -> None:
+def finish(process: subprocess.Popen[str], books: Books, timeout: float) -> None:
     """Wait for a program, which must end well, without a word from loghook; one that hangs is killed with its own."""
     try:
         _, err = process.communicate(timeout=timeout)
@@ -345,7 +348,7 @@ def gunicorn(campaign: Campaign) -> Figures:
         for client in clients:
             client.join()
         master.terminate()
-        finish(master, books)
+        finish(master, books, campaign.times(*HANGING))
         compare(campaign, books, api)
     if sum(answered) != requests:
         books.wrong.append(f"{requests - sum(answered)} of {requests} requests got no answer")
