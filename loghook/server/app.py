@@ -26,7 +26,7 @@ from loghook.server.keys_api import KeysAPI
 from loghook.server.openapi import openapi
 from loghook.server.pages import Pages
 
-__all__ = ["PUBLIC", "build"]
+__all__ = ["PUBLIC", "build", "listed"]
 
 logger = logging.getLogger("loghook.server")
 
@@ -117,6 +117,15 @@ def build(
     application = Starlette(routes=routes, exception_handlers=handlers)
     application.router.redirect_slashes = False
     return application
+
+
+def listed(application: Starlette) -> tuple[tuple[str, str], ...]:
+    """Return the method and the path, with its gaps, of everything that an application answers."""
+    found = []
+    for route in application.routes:
+        assert isinstance(route, Route), "what is no plain route would escape the tests that walk this table"
+        found += [(method, route.path) for method in sorted(route.methods or ())]
+    return tuple(found)
 
 
 def sign_in_to_run(request: Request) -> str:

@@ -18,10 +18,14 @@ import orjson
 from loghook.server.levels import LEVELS, level_number
 from loghook.server.present import DEEPEST, writable
 
-__all__ = ["MAX_LINE", "Parsed", "Points", "Record", "SetAside", "parse", "refused", "searched"]
+__all__ = ["MAX_LINE", "MOST_NAMES", "Parsed", "Points", "Record", "SetAside", "parse", "refused", "searched"]
 
 MAX_LINE = 4 * 1024 * 1024
 """Bytes in one line; a longer one is set aside."""
+MOST_NAMES = 100_000
+"""Names of metrics in one line, and in one batch."""
+LONG_LINE = 4 * MOST_NAMES
+"""A shorter line cannot have so many names."""
 KEPT_OF_BAD_LINE = 64 * 1024
 
 # Lines are taken in slices, so that a body of very many tiny lines never stands in memory as that many objects.
@@ -132,6 +136,8 @@ def _take(event: dict[str, Any], time: float, line: str, parsed: Parsed) -> None
     if metrics:
         if type(metrics) is not dict:
             raise BadLine("metrics must be an object")
+        if len(line) > LONG_LINE and _count(metrics) > MOST_NAMES:
+            raise BadLine(f"metrics of more than {MOST_NAMES} names")
         step = event.get("step")
         if step is not None and type(step) is not int:
             step = _step(step)
@@ -223,6 +229,11 @@ def _time(event: Any) -> float:
 def _step(value: object) -> float | None:
     """A step that is no integer: kept when it is a number, else the metric counts by itself."""
     return value if type(value) is float else None
+
+
+def _count(metrics: dict[str, Any], depth: int = 0) -> int:
+    inner = (one for one in metrics.values() if isinstance(one, dict))
+    return len(metrics) + (sum(_count(one, depth + 1) for one in inner) if depth < DEEPEST else 0)
 
 
 def _add_odd(

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loghook.server.events import Parsed, parse, refused
+from loghook.server.events import MOST_NAMES, Parsed, parse, refused
 from loghook.server.store import Store, gone, logs, messages, rows, runs
 
 __all__ = ["MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
@@ -91,7 +91,7 @@ class Ingest:
             Malformed, TooLarge, Gap, sqlite3.Error, Closed: nothing of the batch was stored.
         """
         self._check(run, writer, offset, body)
-        parsed = parse(body)
+        parsed = _parsed(body)
 
         def job(connection: sqlite3.Connection) -> Stored:
             return self._store_batch(connection, account, run, writer, offset, body, parsed, first, sent)
@@ -113,7 +113,7 @@ class Ingest:
         Returns false when the message was stored before: its sender never got the answer. Raises as `events`.
         """
         self._check(run, writer, 0, body)
-        parsed = parse(body)
+        parsed = _parsed(body)
         parsed.earliest = parsed.latest = time
 
         def job(connection: sqlite3.Connection) -> bool:
@@ -218,6 +218,8 @@ class Ingest:
         for index, event in parsed.events:
             try:
                 runs.apply(connection, writer, event)
+            except runs.TooMuch as error:
+                parsed.set_aside.append(refused(index, event, str(error)))
             except (TypeError, ValueError, OverflowError) as error:
                 # A writer would send it again for ever, and never get past it.
                 logger.error("an event of run %s cannot be applied: %r", writer.run, error, exc_info=error)
@@ -239,3 +241,11 @@ class Ingest:
             7,
             flat,
         )
+
+
+def _parsed(body: bytes) -> Parsed:
+    parsed = parse(body)
+    # Each new name costs the thread that writes for all accounts some 20 us.
+    if len(parsed.points) > MOST_NAMES:
+        raise TooLarge(f"a batch has metrics of at most {MOST_NAMES} names")
+    return parsed

@@ -20,7 +20,7 @@ from loghook.server import http, own_log
 from loghook.server.access import Access
 from loghook.server.accounts import Accounts
 from loghook.server.api import API
-from loghook.server.app import build
+from loghook.server.app import build, listed
 from loghook.server.care.api import Care
 from loghook.server.care.removal import Remover
 from loghook.server.care.retention import Keep, Retention, keep_in
@@ -74,6 +74,8 @@ class Server:
         proxies: addresses and networks of proxies: what they say in X-Forwarded-For and -Proto is believed.
         patience: how long clients may take.
         keep: how long runs are kept, and how much they may take; what is None there, the home folder's settings say.
+
+    Once it is started, `routes` has the method and the path of everything that it answers.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Server:
         self._closers: list[Callable[[], object]] = []
         self._link_token = ""
         self.key = ""
+        self.routes: tuple[tuple[str, str], ...] = ()
 
     def __enter__(self) -> Server:
         return self.start()
@@ -206,6 +209,7 @@ class Server:
             Polyaxon(access, store, ingest, intake),
             Care(store, self.home, accounts.local),
         )
+        self.routes = listed(routes)
         guard = Guard(routes, self._hosts, patience=self._patience)
         stop = http.start(guard, listening, context=context, proxies=self._proxies, patience=self._patience)
         self._closers.append(stop)

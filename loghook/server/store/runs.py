@@ -13,11 +13,17 @@ from loghook.server.status import LOST_AFTER, seen_at
 from loghook.server.store import internal
 from loghook.server.store.schema import NO_RANK
 
-__all__ = ["Writer", "apply", "find_writer", "make_writer", "moved", "rank", "seen"]
+__all__ = ["TooMuch", "Writer", "apply", "find_writer", "make_writer", "moved", "rank", "seen"]
 
 NAME_LENGTH = 1000
 MOST_TAGS = 1000
 LARGEST_COUNT = 2**53
+LARGEST_COLUMN = 8 * 1024 * 1024
+"""Bytes of a run's params, and of the reasons for which it dropped events: each answer about it holds them all."""
+
+
+class TooMuch(ValueError):
+    """An event would make a run larger than a run may be; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +210,8 @@ APPLY = {
 def _merge(connection: sqlite3.Connection, writer: Writer, column: str, values: dict[str, Any]) -> None:
     (known,) = connection.execute(f"SELECT {column} FROM runs WHERE number = ?", (writer.run,)).fetchone()
     merged = orjson.dumps({**orjson.loads(known), **values}).decode()
+    if len(merged) > LARGEST_COLUMN:
+        raise TooMuch(f"the {column} of a run have at most {LARGEST_COLUMN} bytes")
     connection.execute(f"UPDATE runs SET {column} = ? WHERE number = ?", (merged, writer.run))
 
 

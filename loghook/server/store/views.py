@@ -28,6 +28,8 @@ __all__ = [
 
 DETAILS = ("description", "host", "pid", "rank", "python", "missing_bytes", "set_aside")
 PLAIN = re.compile(r"[A-Za-z0-9._-]+")
+PAGE_BYTES = 8 * 1024 * 1024
+"""Bytes of a page of runs; a page has fewer runs than were asked for, where they are so large."""
 ENDING = 1000
 """Characters of a traceback that the list of runs gets."""
 
@@ -95,13 +97,18 @@ def run_page(
         values.append(project)
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    rows: list[sqlite3.Row] = cursor.execute(
+    cursor.execute(
         f"SELECT * FROM runs WHERE {where} ORDER BY started_at DESC, number DESC LIMIT ?", (*values, limit + 1)
-    ).fetchall()
-    if len(rows) <= limit:
-        return rows, None
-    last = rows[limit - 1]
-    return rows[:limit], Cursor(last["started_at"], last["number"])
+    )
+    rows: list[sqlite3.Row] = []
+    room = PAGE_BYTES
+    for row in cursor:
+        if len(rows) == limit or room <= 0:
+            cursor.close()
+            return rows, Cursor(rows[-1]["started_at"], rows[-1]["number"])
+        rows.append(row)
+        room -= sum(len(value) for value in row if isinstance(value, str))
+    return rows, None
 
 
 def groups(
