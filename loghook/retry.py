@@ -153,7 +153,7 @@ class Retry:
         taken = batch.line_end(outcome.offset if outcome.taken is None else outcome.taken)
         if taken <= batch.offset < batch.next:
             return self._failed("the platform took nothing of the batch", batch, jitter)
-        sent = batch.count
+        sent = batch.count if self.aside or self.suspects else 0  # nothing else asks, and it is dear
         whole = taken == batch.next
         grown = None if self.window is None or self.window * 2 > WIDE_OPEN else self.window * 2
         after = Retry(
