@@ -10,6 +10,8 @@
     sign_in      emails and passwords, slowed down       keys       API keys, made, listed, revoked
     security     Host, Origin, headers                   compat/    other programs' protocols, and what they become
     notify/      tells people when a run ends or is lost
+    care/        backup, export, deletion, how long runs are kept
+    openapi      the description of the API
 
 Threat model
 ------------

@@ -47,6 +47,11 @@ def _query(name: str, schema: Json, what: str, *, required: bool = False) -> Jso
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": what}
 
 
+def _or_empty(name: str, schema: Json, what: str) -> Json:
+    """A parameter of the query that may be given empty, as forms do, and then counts as not given."""
+    return _query(name, {"anyOf": [schema, {"const": ""}]}, what)
+
+
 def _path(name: str, schema: Json, what: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": schema, "description": what}
 
@@ -59,12 +64,12 @@ RUN = _path("run", {"type": "string"}, "The run's id, or at least eight characte
 RUN_MADE = _path("run", {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}, "The run's id.")
 WRITER = _path("writer", {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}, "The writer's id.")
 METRIC = _path("name", {"type": "string"}, "The metric's name; slashes may stand in it as they are.")
-LIMIT = _query("limit", _whole(1, 1000), "How many at most.")
+LIMIT = _or_empty("limit", _whole(1, 1000), "How many at most.")
 BEFORE = _query("before", CURSOR, "What an earlier answer gave as next: the page behind it.")
 TEXT_IN_NAME = _query("q", TEXT, "A text in name or id.")
-ONE_RANK = _query("rank", RANK, "Of one rank: its number, none (writers that told of none), lowest.")
-POINTS = _query("max_points", _whole(0, 100_000, 1000), "To how many points it is thinned; 0 for all.")
-SERIES_POINTS = _query("max_points", _whole(1, 100_000, 1000), "To how many points each is thinned.")
+ONE_RANK = _or_empty("rank", RANK, "Of one rank: its number, none (writers that told of none), lowest.")
+POINTS = _or_empty("max_points", _whole(0, 100_000, 1000), "To how many points it is thinned; 0 for all.")
+SERIES_POINTS = _or_empty("max_points", _whole(1, 100_000, 1000), "To how many points each is thinned.")
 
 
 def _answer(what: str, schema: Json | None = None, *, kind: str = "application/json") -> Json:
@@ -103,9 +108,9 @@ def _run_paths() -> Json:
     force = _query("force", {"enum": ["true", "false"]}, "Also a run that goes on.")
     goes_on = {"409": _problem("The run goes on.")}
     lines = [
-        _query("after", _whole(0, 2**53), "Lines with an id above this, upwards."),
-        _query("before", _whole(0, 2**53), "Lines with an id below this, the last ones."),
-        _query("limit", _whole(1, 5000, 200), "How many at most."),
+        _or_empty("after", _whole(0, 2**53), "Lines with an id above this, upwards."),
+        _or_empty("before", _whole(0, 2**53), "Lines with an id below this, the last ones."),
+        _or_empty("limit", _whole(1, 5000, 200), "How many at most."),
         _query("level", {"type": "string"}, "From this level on, by name or number."),
         _query("logger", TEXT, "Of this logger and those below it."),
         _query("q", TEXT, "A text in message or exception."),
@@ -113,10 +118,10 @@ def _run_paths() -> Json:
     several = [
         _query("name", {"type": "array", "items": {"type": "string"}, "maxItems": 500}, "A metric; may be repeated."),
         SERIES_POINTS,
-        _query("from", {"type": "number"}, "From this step on."),
-        _query("to", {"type": "number"}, "Up to this step."),
+        _or_empty("from", {"type": "number"}, "From this step on."),
+        _or_empty("to", {"type": "number"}, "Up to this step."),
         ONE_RANK,
-        _query("by", {"enum": ["rank"]}, "Each rank's points for themselves."),
+        _or_empty("by", {"enum": ["rank"]}, "Each rank's points for themselves."),
     ]
     export = {
         "description": "The run, line by line; the last line counts what came.",
@@ -217,8 +222,8 @@ def _key_paths() -> Json:
 
 def _listing_paths() -> Json:
     project = _query("project", TEXT, "Only runs of this project.")
-    without = _query("without", {"enum": ["project"]}, "Only runs that are in no project.")
-    grouped = _query("by", {"enum": ["project"]}, "In groups, by project.")
+    without = _or_empty("without", {"enum": ["project"]}, "Only runs that are in no project.")
+    grouped = _or_empty("by", {"enum": ["project"]}, "In groups, by project.")
     page = [LIMIT, BEFORE, TEXT_IN_NAME, project]
     return {
         "/api/v1/runs": {

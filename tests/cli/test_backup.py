@@ -136,6 +136,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_a_backup_without_a_server(loghook: Command, home: Path, tmp_path: Path) -> None:
     """With no server running, what a killed one left in its journal is in the copy."""
     source = home / "server" / "loghook.db"

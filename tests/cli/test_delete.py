@@ -59,6 +59,7 @@ def test_a_run_is_deleted_by_id_by_its_beginning_and_by_name(loghook: Command, s
     assert runs(loghook) == ["d" * 9, "d" * 10]
 
 
+@pytest.mark.slow
 def test_without_a_terminal_it_needs_to_be_told(loghook: Command, server: Server) -> None:
     """Where nobody can be asked, and --yes is not given, nothing is deleted, in one line that says so."""
     train("one", "a" * 32, server.url)
@@ -87,6 +88,7 @@ def test_on_a_terminal_it_asks(loghook: Command, server: Server, typed: bytes, c
     assert len(runs(loghook)) == left
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_needs_force(loghook: Command, server: Server) -> None:
     """A run that goes on is refused in one line, and deleted with --force."""
     code = "import logging, sys, loghook; loghook.install('live'); loghook.flush(30); print(flush=True); input()"

@@ -127,6 +127,7 @@ def test_a_run_number_is_never_given_twice(server: Server, client: Any, record: 
     assert client.read("/runs/c")["counts"] == {"logs": 1, "metrics": 0}
 
 
+@pytest.mark.slow
 def test_the_file_becomes_small_again(tmp_path: Path, record: Callable[..., dict[str, Any]]) -> None:
     """Slices take every row of a run, one after the other, and then the file gives its space back and is sound."""
     store = Store(tmp_path / "a.db")
@@ -200,6 +201,7 @@ def test_a_run_of_this_machine_does_not_come_back_from_its_spool(home: Path, as_
         assert as_client(server).read("/runs")["runs"] == []
 
 
+@pytest.mark.slow
 def test_a_spool_that_nothing_was_read_of_goes_with_its_run(
     home: Path, as_client: Callable[..., Any], record: Callable[..., dict[str, Any]]
 ) -> None:
@@ -299,6 +301,7 @@ def test_a_writer_whose_old_run_went_goes_on_where_it_was(tmp_path: Path) -> Non
     store.close()
 
 
+@pytest.mark.slow
 def test_a_batch_waits_for_no_more_than_a_slice(tmp_path: Path, record: Callable[..., dict[str, Any]]) -> None:
     """While a large run is deleted, batches are stored between its slices: many of them before the last slice."""
     store = Store(tmp_path / "a.db")

@@ -66,7 +66,7 @@ def written(value: float) -> object:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(told=st.lists(RECORD, min_size=1, max_size=4))
 def test_what_is_logged_is_read(store: Store, told: list[dict[str, Any]]) -> None:
     """Each record comes back once, in order, with text, level, logger, extras, and each of its numbers as a point."""
