@@ -64,7 +64,7 @@ class LogHookFormatter(OrjsonFormatter):
                 message = str(message)
             if fields["args"]:
                 message = message % fields["args"]
-            suspicious = self._look(message)
+            suspicious = False
             event = {
                 "time": fields["created"],
                 "level": fields["levelname"],
@@ -97,7 +97,7 @@ class LogHookFormatter(OrjsonFormatter):
                 event["thread"] = fields["threadName"]
             event["file"] = f"{fields['filename']}:{fields['lineno']}"
             line = orjson.dumps(event, None, _LINE)
-            if suspicious and len(line) <= self.message_limit:
+            if (suspicious or self._look(message)) and len(line) <= self.message_limit:
                 line = self._clean(line)
         except Exception:
             return self._careful(record)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LONG", "NAME", "WORDS", "is_near", "is_secret_name", "placeholder"]
-
-WORDS = ("uthorization", "assword", "PASSWORD")
-"""What stands in front of secrets that may be short."""
+__all__ = ["LONG", "NAME", "is_near", "is_secret_name", "placeholder"]
 
 LONG = 20
 """Letters, digits, _ and - in a row without which there is no token here, nor a private key."""
