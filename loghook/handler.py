@@ -58,7 +58,7 @@ class LogHookHandler(logging.Handler):
         if fmt is None:
             self._event = self.run.formatter.event
         elif isinstance(fmt, LogHookFormatter):
-            fmt.redact_with(self.run.redaction)
+            self.run.adopt(fmt)
             self._event = fmt.event
         else:
             self._event = self._reworded

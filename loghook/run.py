@@ -70,8 +70,9 @@ class Run:
         self.pid = os.getpid()
         is_split = not settings.run_id and leads_its_machine(environ)
         self.owner = (self.rank in (None, 0) or is_split) and (joined is None or joined == str(self.pid))
+        self._formatters: list[LogHookFormatter] = []
         self.formatter = LogHookFormatter(message_limit=settings.message_limit)
-        self.formatter.redact_with(self.redaction)
+        self.adopt(self.formatter)
         self.destinations = {destination_id(url): masked(url) for url in self._urls()} or {LOCAL: LOCAL}
         """Each destination's id and URL."""
         self.listeners: list[Listener] = []
@@ -234,7 +235,10 @@ class Run:
             log.drops.told(news)
 
     def _warn_of_odd_metrics(self) -> None:
-        odd, self.formatter.odd_metrics = self.formatter.odd_metrics, set()
+        odd: set[str] = set()
+        for formatter in list(self._formatters):
+            odd |= formatter.odd_metrics
+            formatter.odd_metrics = set()
         new = sorted(odd - self._told_of)
         if new:
             self._told_of.update(new)
@@ -244,6 +248,12 @@ class Run:
             )
 
     # ---------------------------------------------------------------- what a run says
+
+    def adopt(self, formatter: LogHookFormatter) -> None:
+        """Have a formatter, a program's own say, replace secrets, and warn of what is no metric."""
+        formatter.redact_with(self.redaction)
+        if formatter not in self._formatters:
+            self._formatters.append(formatter)
 
     def put(self, event: dict[str, Any]) -> None:
         """Record any event, with its secrets replaced."""

@@ -186,6 +186,18 @@ def test_another_formatter_that_fails_costs_no_record(
     assert len(capfd.readouterr().err.splitlines()) == 1
 
 
+def test_a_formatter_of_ones_own_is_warned_of(
+    logger: logging.Logger, handler: loghook.LogHookHandler, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is no metric is named once, also where a `LogHookFormatter` that the program made met it."""
+    handler.setFormatter(loghook.LogHookFormatter())
+    logger.info("hi", extra={"metrics": {"note": "no number"}})
+    logger.info("hi", extra={"metrics": {"note": "no number"}})
+    session.close(handler.run)
+    said = [line for line in capfd.readouterr().err.splitlines() if "'note'" in line]
+    assert len(said) == 1
+
+
 def test_other_handlers_get_the_record_as_it_was(
     logger: logging.Logger, handler: loghook.LogHookHandler, home: Path
 ) -> None:
