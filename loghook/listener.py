@@ -145,7 +145,7 @@ class Listener:
                     if self._is_drained() or self._is_hopeless(self._deadline):
                         break
                     delay = min(delay, _LAST_TRIES if self.error else 0.1, max(0.0, self._deadline - time.monotonic()))
-                self._urgent = self.wake.wait(delay) or (self._urgent and not self._own.is_done)
+                self._urgent = self.wake.wait(delay) or (self._urgent and not self._is_done())
             self._release()
         self._at_work = False
 
@@ -163,8 +163,12 @@ class Listener:
         return self._not_before >= deadline or (self._own.found_nobody and lasted >= _PATIENCE)
 
     def _is_drained(self) -> bool:
+        return self._is_done() and not self._adopted and not self._more_candidates
+
+    def _is_done(self) -> bool:
+        """Whether the platform has all of this process's events; not where the disk can't tell."""
         try:
-            return self._own.is_done and not self._adopted and not self._more_candidates
+            return self._own.is_done
         except (LookupError, OSError) as error:
             self._trouble(f"{type(error).__name__}: {error}")
             return False

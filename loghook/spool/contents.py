@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
+from loghook.spool.acks import Acknowledged
 from loghook.spool.backlog import Backlog
+from loghook.spool.losses import Losses
 from loghook.spool.reader import LogReader, delete_acknowledged
-from loghook.spool.segment import MappedSegment
+from loghook.spool.segment import MappedSegment, MemorySegment
 
 __all__ = ["Contents"]
 
@@ -26,6 +29,7 @@ class Contents:
         self._backlog = backlog
         self._maps = maps
         self._counted = (0, 0)
+        self.losses = Losses()
 
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Return whole lines from `offset` on, at most `max_bytes` or one line that is longer; b"" for nothing (yet).
@@ -40,7 +44,10 @@ class Contents:
             if data := self._read_maps(offset, max_bytes):
                 return data
             raise
-        return data or self._read_maps(offset, max_bytes)
+        data = data or self._read_maps(offset, max_bytes)
+        if not data and offset < (first := self.first):
+            raise LookupError(f"offset {offset} is gone: the log begins at {first}")
+        return data
 
     def _read_maps(self, offset: int, max_bytes: int) -> bytes:
         """Read from memory maps: what is left of a file that somebody deleted, or that can't be opened now."""
@@ -50,12 +57,40 @@ class Contents:
                     return data
         return b""
 
+    def hole_at(self, offset: int) -> tuple[Path, int, int] | None:
+        """Return the file in which the line at `offset` should be, if it is not there though later ones are.
+
+        With it come the offset where the file begins, and the one where the next one does.
+        """
+        if self._reader is None or self._has(offset):
+            return None
+        pieces = self._reader.refresh()
+        mapped, waiting = self._maps(), list(self._backlog)
+        bases = [*(piece.base for piece in pieces), *(one.base for one in mapped), *(one.base for one in waiting)]
+        until = min((base for base in bases if base > offset), default=None)
+        before = [piece for piece in pieces if piece.base <= offset]
+        if until is None or not before or any(one.base <= offset < one.end() for one in mapped) or self._has(offset):
+            return None
+        return before[-1].path, before[-1].base, until
+
+    def _has(self, offset: int) -> bool:
+        """Whether there is a line at an offset, or never will be."""
+        try:
+            return bool(self.read(offset, 1))
+        except LookupError:
+            return True
+
     @property
     def first(self) -> int:
         """The oldest offset that is still there. Raises OSError when a file can't be opened."""
         # in the order in which lines move: what leaves memory meanwhile is then seen on disk
         bases = [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
-        pieces = self._reader.refresh() if self._reader else []
+        try:
+            pieces = self._reader.refresh() if self._reader else []
+        except OSError as error:
+            if error.errno != errno.EIO or not bases:
+                raise
+            pieces = []  # a disk that is dead: what there is is in memory
         return min([*bases, *(piece.base for piece in pieces[:1])], default=0)
 
     @property
@@ -67,7 +102,14 @@ class Contents:
     def count_from(self, offset: int, end: int | None = None) -> int:
         """Return how many events lie at `offset` and after it, up to `end` where one is given."""
         count = 0
-        while (end is None or offset < end) and (data := self.read(offset, _BLOCK)):
+        while end is None or offset < end:
+            try:
+                data = self.read(offset, _BLOCK)
+            except LookupError:  # somebody deletes files this moment
+                offset = max(offset + 1, self.first)
+                continue
+            if not data:
+                break
             count += data.count(b"\n", 0, len(data) if end is None else end - offset)
             offset += len(data)
         return count
@@ -79,13 +121,59 @@ class Contents:
 
     def keep_count(self) -> None:
         """Count what is new, while it is there (one thread only)."""
+        while True:
+            offset, count = self._counted
+            try:
+                data = self.read(offset, _BLOCK)
+            except LookupError:  # deleted before it was counted
+                first = max(self.first, offset + 1)
+                self.losses.note(first, uncounted=self._about(first - offset))
+                self._counted = (first, count)
+                continue
+            if not data:
+                return
+            self._counted = (offset + len(data), count + data.count(b"\n"))
+
+    def _about(self, size: int) -> int:
+        """Return about how many events so many bytes were, that went before they were counted."""
         offset, count = self._counted
-        while data := self.read(offset, _BLOCK):
-            offset, count = offset + len(data), count + data.count(b"\n")
-            self._counted = (offset, count)
+        return max(1, round(size * count / offset)) if offset and count else 1
+
+    def note_filled(self, filled: list[tuple[int, int]], lowest: int) -> None:
+        """Take note of stretches that are filler now; those below `lowest` are nobody's loss (one thread only)."""
+        counted = self._counted[0]
+        for start, stop in filled:
+            if stop <= lowest:
+                continue
+            fillers = self.count_from(start, min(stop, counted)) if start < counted else 0
+            uncounted = self._about(stop - max(start, counted)) if stop > counted else 0
+            self.losses.note(stop, fillers=fillers, uncounted=uncounted)
+
+    def lost(self, known: Acknowledged, *, now: bool = False) -> int:
+        """Return how many events turn out to be gone for good, and count them no longer (one thread only).
+
+        `known` is what the slowest destination has. What is under way to it may arrive though its file is gone, so
+        this waits until it has got past the place, or not: `now`.
+        """
+        if not self.losses or (known.offset < self.losses.until and not now):
+            return 0
+        end, count = self._counted
+        there = self.count_from(max(known.offset, self.first), end) if end > known.offset else 0
+        right = known.events + known.refused + there
+        self._counted = (max(end, known.offset), right)
+        return self.losses.settle(count - right)
 
     def delete(self, offset: int) -> list[Path]:
         """Delete the files that hold nothing at `offset` or after it, and nothing uncounted; return their paths."""
         if self._reader is None or not offset:
             return []
         return delete_acknowledged(self._reader, min(offset, self._counted[0]))
+
+    def delete_before(self, segment: MemorySegment) -> list[Path]:
+        """Delete all files in front of a segment that goes without ever having been on disk: they end in a hole."""
+        pieces = self._reader.refresh() if self._reader else []
+        gone = [piece.path for piece in pieces if piece.base < segment.end()]
+        with contextlib.suppress(OSError):  # a disk that takes no change: what stays there is nobody's any more
+            for path in gone:
+                path.unlink(missing_ok=True)
+        return gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 __all__ = ["Drops"]
 
@@ -10,7 +11,7 @@ __all__ = ["Drops"]
 class Drops:
     """Dropped events by reason, and which of them the platform has not been told of yet.
 
-    Adding is a ``list.append``, which neither threads nor signal handlers can interleave; the keeper folds the list
+    Adding is a ``list.extend``, which neither threads nor signal handlers can interleave; the keeper folds the list
     into a number, so that it stays short.
     """
 
@@ -18,11 +19,12 @@ class Drops:
         self._times: dict[str, list[float]] = {}
         self._folded: dict[str, int] = {}
         self._told: dict[str, int] = {}
+        self._under_way: list[tuple[int, dict[str, int]]] = []
         self._since = self._until = 0.0
 
-    def add(self, reason: str) -> None:
-        """Count one event dropped now, for `reason`."""
-        self._times.setdefault(reason, []).append(time.time())
+    def add(self, reason: str, count: int = 1) -> None:
+        """Count events dropped now, for `reason`."""
+        self._times.setdefault(reason, []).extend([time.time()] * count)
 
     def counts(self) -> dict[str, int]:
         """Return how many events were dropped so far, by reason."""
@@ -48,10 +50,23 @@ class Drops:
             return None
         return {"dropped": news, "since": self._since, "until": self._until}
 
-    def told(self, news: dict[str, object]) -> None:
-        """Say that the event made of `news` has been accepted."""
+    def told(self, news: dict[str, object], end: int) -> None:
+        """Say that the event made of `news` has been accepted, and lies in front of the offset `end`."""
         dropped = news["dropped"]
         assert isinstance(dropped, dict)
         for reason, count in dropped.items():
             self._told[reason] = self._told.get(reason, 0) + count
+        self._under_way.append((end, dropped))
         self._since = self._until = 0.0
+
+    def arrived(self, offset: int) -> None:
+        """Take note that all below `offset` is where it belongs."""
+        self._under_way = [one for one in self._under_way if one[0] > offset]
+
+    def gone(self, is_gone: Callable[[int], bool]) -> None:
+        """Have what was told by events that are gone, by the offsets where they ended, told again."""
+        for one in self._under_way:
+            if is_gone(one[0]):
+                for reason, count in one[1].items():
+                    self._told[reason] -= count
+        self._under_way = [one for one in self._under_way if not is_gone(one[0])]

@@ -11,6 +11,8 @@ import itertools
 import os
 from pathlib import Path
 
+import orjson
+
 from loghook.spool.reader import LogReader
 from loghook.spool.segment import HEADER
 
@@ -37,9 +39,22 @@ def torn_ranges(data: bytes, *, last: bool) -> list[tuple[int, int]]:
             break
         start = max(data.rfind(b"\n", position, zero) + 1, position)
         stop = data.find(b"\n", zero, end) + 1 or end
+        if _is_event(tail := data[start:stop].rpartition(b"\0")[2]):
+            stop -= len(tail)  # a line that begins where the zeros end is whole
         ranges.append((start, stop))
         position = stop
     return ranges
+
+
+def _is_event(line: bytes) -> bool:
+    """Whether this is a whole event: what is left of a torn one closes more braces than it opens."""
+    if not line.startswith(b"{") or not line.endswith(b"\n"):
+        return False
+    try:
+        orjson.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def filler(size: int) -> bytes:

@@ -8,6 +8,7 @@ call), so that threads and signal handlers that roll over at the same moment agr
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import re
@@ -15,7 +16,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["END", "HEADER", "NOT_YET", "MappedSegment", "MemorySegment", "Segment", "chain", "header", "parse_header"]
+from loghook.spool.guard import Guard, guard
+
+__all__ = [
+    "END",
+    "HEADER",
+    "NOT_YET",
+    "MappedSegment",
+    "MemorySegment",
+    "Segment",
+    "chain",
+    "header",
+    "parse_header",
+    "reserve",
+]
 
 HEADER = 32
 """Bytes in front of the first line of a segment file."""
@@ -58,10 +72,15 @@ class MappedSegment:
         self.base = NOT_YET
         self.links: dict[str, Any] = {}
         self._end: int | None = None
+        self._tried: list[int] = []
+        self._guard: Guard | None = None
+        self._slot = -1
+        self._helped = 0
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
         try:
-            _reserve(fd, size)
+            reserve(fd, size)
             self.map = mmap.mmap(fd, size)
+            self.inode = os.fstat(fd).st_ino
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -69,6 +88,7 @@ class MappedSegment:
             os.close(fd)
         self.map.seek(HEADER)
         self.write = self.map.write
+        self.watch()
 
     @property
     def room(self) -> int:
@@ -83,6 +103,29 @@ class MappedSegment:
         except (OSError, AttributeError, ValueError):
             return  # an older kernel: the pages come in on first use
 
+    def watch(self) -> None:
+        """Have a guard look after the map, where there is one: a file that is cut short then ends no program."""
+        self._guard = guard()
+        if self._guard:
+            self._slot = self._guard.watch(self.map)
+
+    def is_hurt(self) -> bool:
+        """Whether the file is gone, cut short or another one, or had pages that the disk did not give back."""
+        if self._guard and self._guard.helped(self._slot) > self._helped:
+            return True
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            return error.errno == errno.EIO  # others may pass
+        return status.st_size < self.size or status.st_ino != self.inode
+
+    def mended(self, inode: int) -> None:
+        """Take note that the file, with this number, has all lines again."""
+        self.inode = inode
+        self._helped = self._guard.helped(self._slot) if self._guard else 0
+
     def activate(self, base: int) -> None:
         """Put `base`, the offset of the first line, into the header. Doing it twice is harmless.
 
@@ -95,12 +138,14 @@ class MappedSegment:
         """Let no line in any more; return the offset after the last one.
 
         Filling the rest with zeros changes nothing in the file, and succeeds only if no line came in between
-        reading the position and filling: a compare-and-swap out of one C call.
+        reading the position and filling: a compare-and-swap out of one C call. Of the positions tried the last one
+        succeeded, whatever has become of the lines themselves.
         """
         while self._end is None:
             try:
-                if (rest := self.size - self.map.tell()) > 0:
-                    self.map.write(bytes(rest))
+                if (position := self.map.tell()) < self.size:
+                    self._tried.append(position)
+                    self.map.write(bytes(self.size - position))
                 self._end = self._after_last_line()
             except ValueError:
                 continue  # a line came in between, or others have sealed it, rolled over and unmapped it
@@ -117,8 +162,8 @@ class MappedSegment:
 
     def _after_last_line(self) -> int:
         position = self.map.tell()
-        if position >= self.size:
-            position = max(self.map.rfind(b"\n", 0, self.size) + 1, HEADER)
+        if position >= self.size and self.map[-1:] != b"\n":
+            position = max(self._tried, default=self.size)
         return self.base + position - HEADER
 
     def read(self, offset: int, max_bytes: int) -> bytes:
@@ -126,12 +171,17 @@ class MappedSegment:
         if self.map.closed or not self.base <= offset < self.end():
             return b""
         start, stop = offset - self.base + HEADER, self.end() - self.base + HEADER
+        zero = self.map.find(b"\0", start, stop)  # what was lost with the file, until it is mended
+        stop = stop if zero < 0 else zero
         cut = self.map.rfind(b"\n", start, min(stop, start + max(max_bytes, 1))) + 1
         return self.map[start : cut or self.map.find(b"\n", start, stop) + 1]
 
     def close(self) -> None:
         """Unmap; a `write` that another thread still holds raises ValueError from here on."""
         self._end = self.end()
+        if self._guard and not self.map.closed:
+            slot, self._slot = self._slot, -1
+            self._guard.release(slot)
         self.map.close()
 
     def discard(self) -> None:
@@ -212,7 +262,7 @@ def chain(segment: Segment) -> Iterator[Segment]:
         following = following.links.get("next")
 
 
-def _reserve(fd: int, size: int) -> None:
+def reserve(fd: int, size: int) -> None:
     """Take the blocks now: a full disk is an OSError here, and not a signal when the map is written to."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size)

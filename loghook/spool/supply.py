@@ -121,6 +121,19 @@ class Supply:
         if isinstance(segment, MappedSegment):
             self._spares.append(segment)
 
+    def drop_hurt(self) -> None:
+        """Let go of a spare whose file somebody else has changed."""
+        for spare in list(self._spares):
+            if spare.is_hurt():
+                with contextlib.suppress(ValueError):  # it was taken this moment
+                    self._spares.remove(spare)
+                    spare.discard()
+                    self.forget([spare.path])
+
+    def remember(self, segment: MappedSegment) -> None:
+        """Take note that a segment's file is there."""
+        self._sizes[segment.path] = segment.size
+
     def reserve(self, size: int) -> None:
         """Have a spare on disk of `size` bytes, its pages faulted in, if there is none and the limits allow it."""
         if self._spares or not self._can_map() or self.used() + size > self.limits.soft or self.is_tight():

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from loghook.spool import layout
-from loghook.spool.acks import Acks
+from loghook.spool.acks import Acknowledged, Acks
 from loghook.spool.backlog import Backlog
 from loghook.spool.contents import Contents
 from loghook.spool.drops import Drops
 from loghook.spool.folder import Folder
 from loghook.spool.limits import Limits, is_precious
+from loghook.spool.rescue import fill, rescue
 from loghook.spool.segment import END, NOT_YET, MappedSegment, MemorySegment, Segment, chain
 from loghook.spool.supply import Supply, words
 
@@ -62,6 +63,8 @@ class Log:
         self._contents = Contents(self.directory, self._backlog, self._maps)
         self._left: list[MappedSegment] = []
         self._lowest = 0
+        self._destinations: list[str] | None = None
+        self._was_deleted = False
         segment = self._supply.take(0, limits.smallest, 0, precious=True, disk=True) or MemorySegment(limits.segment)
         segment.activate(0)
         self._begin(segment)
@@ -160,9 +163,10 @@ class Log:
     def reserve(self) -> None:
         """Have one mapped segment ready, its pages faulted in, for the next roll-over; unmap what was left behind."""
         for left in self._left[:-1]:
-            if left.end() <= self._lowest or left.path.exists():  # where the file is gone the map is all there is
+            if left.end() <= self._lowest or not left.is_hurt():  # where the file is gone the map is all there is
                 left.close()
                 self._left.remove(left)
+        self._supply.drop_hurt()
         segment = self._last()
         if isinstance(segment, MappedSegment) and segment.end() - segment.base > segment.size // 4:
             self._supply.reserve(self.limits.grown(segment.size))
@@ -172,9 +176,12 @@ class Log:
     def settle(self) -> None:
         """Move lines that lie in memory to disk, where that is possible, and forget what every destination has."""
         self._restore()
+        self._rescue()
         for segment in self._backlog:
             unwanted = segment.stored or not segment.data or segment.end() <= self._lowest
             if "next" in segment.links and unwanted:
+                if segment.data and not segment.stored:
+                    self._supply.forget(self._contents.delete_before(segment))
                 self._backlog.remove(segment)
             elif segment.data and self._supply.has_disk() and not self._store(segment):
                 return
@@ -208,12 +215,60 @@ class Log:
             self._supply.failed(error)
             return
         self._supply.forget_missing()
+        self._was_deleted = True
+
+    def _rescue(self) -> None:
+        """Write to disk again what somebody else deleted or cut short there, and count what is gone for good."""
+        if self._destinations is None or not self._supply.has_disk():
+            return
+        hurt = [segment for segment in self._maps() if segment.is_hurt()]
+        # a reader that has everything deletes files too, and says so before it does
+        acknowledged = [self.acks.get(name).offset for name in self._destinations]
+        lowest = min(acknowledged, default=0)
+        filled: list[tuple[int, int]] = []
+        for segment in hurt:
+            if segment.end() <= lowest:
+                continue
+            while "next" not in segment.links:
+                if not self._roll(0, precious=True, disk=True):
+                    return
+            segment.seal()
+            try:
+                filled += rescue(segment, acknowledged)
+            except OSError as error:
+                self._supply.failed(error)
+                break
+            self._supply.remember(segment)
+        for offset in {*acknowledged}:  # where nothing is mapped any more, what somebody waits for is missed
+            if hole := self._contents.hole_at(offset):
+                filled += fill(*hole, acknowledged)
+        if filled or hurt or self._was_deleted:
+            self._was_deleted = False
+            first = self.first
+            if first > lowest:
+                self._contents.losses.note(first)
+            self._contents.note_filled(filled, lowest)
+            self.drops.gone(lambda end: lowest < end <= first or any(a < end <= b for a, b in filled))
+
+    def count_lost(self, *, now: bool = False) -> None:
+        """Count what went with files that somebody took away; `now`, or once the slowest destination is past it."""
+        if self._destinations and (lost := self._contents.lost(self._slowest(self._destinations), now=now)):
+            self.drops.add("deleted", lost)
+
+    def _slowest(self, destinations: list[str]) -> Acknowledged:
+        return min((self.acks.get(name) for name in destinations), default=Acknowledged(), key=lambda one: one.offset)
 
     def tidy(self, destinations: list[str]) -> None:
         """Delete what every one of `destinations` has acknowledged."""
-        self._lowest = min((self.acks.get(name).offset for name in destinations), default=0)
-        self._contents.keep_count()
-        self._supply.forget(self._contents.delete(self._lowest))
+        self._destinations = destinations
+        self._lowest = self._slowest(destinations).offset
+        self.drops.arrived(self._lowest)
+        try:
+            self._contents.keep_count()
+            self.count_lost()
+            self._supply.forget(self._contents.delete(self._lowest))
+        except OSError as error:
+            self._supply.failed(error)
 
     # ---------------------------------------------------------------- reading, from any thread
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from loghook.spool import writers
 from tests.campaign.scripts import API, key_of
@@ -24,8 +24,8 @@ PROGRAM = """
 import logging, os, signal, sys, threading, time
 import loghook
 
-told = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-threads, total, size = map(int, sys.argv[2:5])
+told = int(sys.argv[1])
+threads, total, size, pause = *map(int, sys.argv[2:5]), float(sys.argv[5])
 run = loghook.install("counting")
 os.write(told, run.id.encode() + b"\\n")
 log = logging.getLogger("count")
@@ -42,6 +42,8 @@ def work(thread):
             os.write(told, b"%d %d\\n" % (thread, number))
         except MemoryError:  # the program's own: it can't even say what it wants
             continue
+        if pause:
+            time.sleep(pause)
 
 workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
 for worker in workers:
@@ -67,6 +69,7 @@ class Counting:
         threads: int = 8,
         total: int = 10**7,
         size: int = 200,
+        pause: float = 0.0,
         before: str = "",
         after: str = WAIT,
         environ: dict[str, str] | None = None,
@@ -76,15 +79,25 @@ class Counting:
         self._threads = threads
         code = before + PROGRAM + after
         self._err = folder / "stderr"
-        with self._err.open("wb") as err:
+        self._keepers: list[subprocess.Popen[bytes]] = []
+        with self._kept(self._told) as told, self._kept(self._err) as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, str(self._told), str(threads), str(total), str(size)],
+                [sys.executable, "-c", code, str(told.fileno()), str(threads), str(total), str(size), str(pause)],
                 env={**os.environ, **(environ or {})},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=err,
                 stderr=err,
+                pass_fds=[told.fileno()],
             )
+
+    def _kept(self, path: Path) -> BinaryIO:
+        """Return a pipe; a process of its own, which no limit of the program binds, brings what comes to a file."""
+        read, write = os.pipe()
+        with path.open("wb") as file:
+            self._keepers.append(subprocess.Popen(["cat"], stdin=read, stdout=file))
+        os.close(read)
+        return os.fdopen(write, "wb")
 
     @property
     def has_begun(self) -> bool:
@@ -94,15 +107,19 @@ class Counting:
     def kill(self) -> None:
         """End it with SIGKILL."""
         self.process.kill()
-        self.process.wait()
+        self.finish()
 
     def finish(self, timeout: float = 120.0) -> int:
         """Wait for its end; return the exit status. TimeoutExpired, and it is killed, if it does not come."""
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.process.kill()
+            self.process.wait()
             raise
+        finally:
+            for keeper in self._keepers:
+                keeper.wait(60)
 
     @property
     def said(self) -> str:
