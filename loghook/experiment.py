@@ -204,8 +204,10 @@ class Experiment:
             self._captured.leave()
             self._captured.close()
         self.run.end(status, exception=exception, reason=reason)
-        if self._recorder.file:
-            self._recorder.file.close()
+        if file := self._recorder.file:
+            file.close()
+            if file.complaint:
+                self.run.voice.say(file.complaint, about="log file")
         return True
 
     def _deliver(self) -> None:

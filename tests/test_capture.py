@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import random
+import resource
 import stat
 import subprocess
 import sys
@@ -164,6 +165,30 @@ def test_the_log_file_is_private_and_new(home: Path) -> None:
     assert files[1].path.read_text(encoding="utf-8") == "line 1\né\n"
     assert files[0].path.parent == home / "logs" / "dogs-vs-cats"
     assert stat.S_IMODE(files[0].path.stat().st_mode) == 0o600
+
+
+def test_a_log_file_that_is_not_whole_says_so(home: Path) -> None:
+    """A full disk, or the limit of a file, cost lines and no exception, and there is a sentence that names the file."""
+    whole, full, large = LogFile(home, "x", 0.0), LogFile(home, "x", 0.0), LogFile(home, "x", 0.0, limit=15)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full.write(["before"])
+    full.flush()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (7, hard))
+    try:
+        full.write(["after"])
+        full.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    for number in range(3):
+        large.write([f"line {number}"])
+        large.flush()
+    for file in (whole, full, large):
+        file.close()
+    assert whole.complaint == ""
+    assert full.complaint.startswith(f"{full.path} is not whole: File too large")
+    assert large.complaint.startswith(f"{large.path} is not whole: it has reached its largest size")
+    assert full.path.read_text() == "before\n"
+    assert large.path.read_text() == "line 0\nline 1\n"
 
 
 # -------------------------------------------------------------------- the streams

@@ -58,6 +58,8 @@ def streams_of(run: Run) -> Iterator[Streams]:
         streams.end()
         if file:
             file.close()
+            if file.complaint:
+                run.voice.say(file.complaint, about="log file")
 
 
 def run_command(command: Sequence[str], run: Run, environ: Mapping[str, str], *, split: bool = False) -> int:

@@ -9,7 +9,10 @@ import time
 import unicodedata
 from pathlib import Path
 
-__all__ = ["LogFile", "slug"]
+__all__ = ["LIMIT", "LogFile", "slug"]
+
+LIMIT = 1 << 30
+"""Most bytes of one log file; what is printed beyond that is in the records alone."""
 
 
 def slug(name: str) -> str:
@@ -24,8 +27,11 @@ class LogFile:
     Writing is an append to a list, no system call; `flush` brings the lines to the file. A forked child adds its own.
     """
 
-    def __init__(self, home: Path, name: str, started: float) -> None:
-        """Make the file for the run called `name` that began at `started` (epoch seconds). OSError if it can't be."""
+    def __init__(self, home: Path, name: str, started: float, *, limit: int = LIMIT) -> None:
+        """Make the file for the run called `name` that began at `started` (epoch seconds). OSError if it can't be.
+
+        It takes at most `limit` bytes.
+        """
         job = slug(name)
         folder = home / "logs" / job
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -35,6 +41,7 @@ class LogFile:
         self.path, self._fd = _create(folder, f"{job}_{moment}-{int(started % 1 * 1e6):06d}")
         self._waiting: list[bytes] = []
         self._pid = os.getpid()
+        self._left = limit
         self.trouble = ""
         """Why the file is not whole; "" while it is."""
 
@@ -49,12 +56,23 @@ class LogFile:
         if self._fd < 0 or self._pid != os.getpid():
             return
         waiting, self._waiting = self._waiting, []
-        rest = memoryview(b"".join(waiting))
+        text = b"".join(waiting)
+        if len(text) > self._left:
+            text = text[: text.rfind(b"\n", 0, self._left) + 1]
+            self._left = 0
+            self.trouble = self.trouble or "it has reached its largest size"
+        rest = memoryview(text)
         try:
             while rest:
-                rest = rest[os.write(self._fd, rest) :]
+                written = os.write(self._fd, rest)
+                rest, self._left = rest[written:], max(0, self._left - written)
         except OSError as error:
-            self.trouble = self.trouble or str(error)
+            self.trouble = self.trouble or error.strerror or str(error)
+
+    @property
+    def complaint(self) -> str:
+        """What a person should know of the file, as a sentence; "" where it is whole."""
+        return f"{self.path} is not whole: {self.trouble}; the run's records are not concerned" if self.trouble else ""
 
     def close(self) -> None:
         """Bring what is left to the file and close it."""
