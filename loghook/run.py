@@ -232,7 +232,7 @@ class Run:
             return
         line = encode({"time": time.time(), "event": "dropped", **news})
         if log.offer(line):
-            log.drops.told(news)
+            log.drops.told(news, log.end())
 
     def _warn_of_odd_metrics(self) -> None:
         odd: set[str] = set()
