@@ -46,12 +46,13 @@ def sync(
     patience: float = 0.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Synced:
-    """Deliver everything that dead writers under `home` left; safe to repeat, and while live ones go on.
+    """Deliver everything that dead writers under `home` left, and delete it; safe to repeat, and while live ones go on.
 
     `open_destination(id, url)` makes the destination of a spool. A platform that fails is tried again for `patience`
     seconds, then its spools are left as they are. `progress(done, total)` is told bytes, as they are delivered.
     """
     sweep(home)
+    _clear(home)
     found = pending(home)
     done, total = 0, sum(spool.end() - spool.acknowledged(name) for spool, name in found)
     result = Synced()
@@ -82,6 +83,13 @@ def sync(
         for transport in transports.values():
             transport.close()
     return result
+
+
+def _clear(home: Path) -> None:
+    """Delete what dead writers left that every destination has: their end came before they could do it."""
+    for spool in writers(home):
+        if spool.destinations and not spool.alive() and spool.complete() and claim(spool):
+            settle(spool)
 
 
 def _add(progress: Callable[[int, int], None], done: int, total: int, moved: int) -> None:

@@ -58,6 +58,20 @@ def test_everything_is_delivered_once_and_deleted(home: Path) -> None:
     assert (again.delivered, again.left) == (0, {})
 
 
+def test_what_arrived_before_its_writer_died_is_deleted(home: Path) -> None:
+    """A dead writer's spool that every destination has is deleted, unless one has refused some of it."""
+    writer, refused = leave(home, "one", 10, a="memory://a"), leave(home, "one", 10, a="memory://a")
+    for spool in writers(home):
+        spool.acknowledge("a", spool.end())
+        if spool.writer == refused:
+            (spool.directory / "refused.ndjson").write_text("{}\n")
+    transport = RecordingTransport("memory://a")
+    assert sync(home, opening(transport)).delivered == 0
+    assert transport.sent == []
+    assert [spool.writer for spool in writers(home)] == [refused]
+    assert writer != refused
+
+
 def test_an_empty_home_has_nothing_to_deliver(home: Path) -> None:
     """Where there is no spool nothing is done, and nothing is made."""
     assert sync(home, opening()).delivered == 0

@@ -87,7 +87,7 @@ number = 0
 while thread.is_alive():
     say(number)
     number += 1
-    if not number % 50: time.sleep(0.002)
+    if not number % 10: time.sleep(0.002)
 assert ends == {0}, f"children ended with {ends}"
 """
 
@@ -305,6 +305,7 @@ def compare(campaign: Campaign, books: Books, api: API) -> None:
         )
         if synced.returncode:
             books.wrong.append(f"`loghook sync` ended with {synced.returncode}: {synced.stderr[-500:]}")
+        books.wrong += [f"{spool.directory} is still there" for spool in list(writers(campaign.home))[:1]]
     books.compare(api, f"seed {campaign.seed}")
 
 
