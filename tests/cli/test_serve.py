@@ -122,3 +122,12 @@ def test_a_missing_extra_is_told_in_one_line(command: str, extra: str, tmp_path:
     assert ended.returncode == 1, ended.stderr
     (line,) = ended.stderr.splitlines()
     assert f"pip install 'loghook[{extra}]'" in line
+
+
+def test_wrong_times_and_sizes_to_keep_are_wrong_usage(loghook: Command) -> None:
+    """--keep-size that is no size, and --keep-days of none, are refused in one line each."""
+    for option, value, code in (("--keep-size", "much", 2), ("--keep-days", "soon", 2), ("--keep-days", "0", 1)):
+        ended = loghook("serve", "--port", "0", option, value)
+        assert ended.returncode == code
+        (line,) = ended.stderr.splitlines()
+        assert "keep" in line

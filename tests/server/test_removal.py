@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 
+from loghook.errors import ConfigurationError
 from loghook.server import Server
 from loghook.server.care.removal import Remover, condemn
 from loghook.server.care.retention import Keep, Retention
@@ -336,3 +337,70 @@ def test_an_older_database_is_made_to_give_back_space(tmp_path: Path) -> None:
         assert reading.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     assert ids(store) == ["r"]
     store.close()
+
+
+def test_a_protocol_without_offsets_stays_away_too(tmp_path: Path) -> None:
+    """What comes by another program's protocol for a deleted run is thrown away, but not where it went by its age."""
+    store = Store(tmp_path / "a.db")
+    ingest = Ingest(store, clock=lambda: NOW)
+    body = b'{"time":1,"message":"m"}\n'
+
+    def append(digest: bytes) -> bool:
+        return ingest.append(1, "r", "w", body, digest=digest, source="hyperdash", time=NOW - DAY)
+
+    assert append(b"1")
+    store.writer.run(partial(condemn, account=1, run="r", now=NOW, closed=True, force=True))
+    assert append(b"2")
+    assert append(b"3")
+    assert ids(store) == []
+    with store.reading() as connection:
+        (row,) = connection.execute("SELECT next_offset, closed, discarded FROM gone").fetchall()
+    assert row == (3 * len(body), 1, 2)
+    store.writer.run(lambda connection: connection.execute("UPDATE gone SET closed = 0"))
+    assert append(b"4")
+    assert ids(store) == ["r"]
+    store.close()
+
+
+def test_a_server_lets_go_of_old_runs(
+    home: Path, as_client: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that keeps runs for some days, as its file of settings says, removes older ones by itself."""
+    with Server(home, port=0) as server:
+        client = as_client(server)
+        client.send([{"time": time.time() - 40 * DAY, "message": "old"}], run="old")
+        client.send([{"time": time.time() - 20 * DAY, "message": "young"}], run="young")
+    content = json.loads((home / "loghook.json").read_bytes())
+    (home / "loghook.json").write_text(json.dumps({**content, "keep_days": 30, "keep_size": "20GB"}))
+    with Server(home, port=0) as server:
+        client = as_client(server)
+        wait_for(lambda: [run["id"] for run in client.read("/runs")["runs"]] == ["young"])
+        wait_for(lambda: rows(server.database)["logs"] == 1)
+    assert "run old ('old', 1 lines, last heard of 40.0 days ago) was removed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"keep_days": "many"}, {"keep_days": 0}, {"keep_days": float("inf")}, {"keep_size": "0"}, {"keep_size": []}],
+)
+def test_a_wrong_time_to_keep_is_told(home: Path, entry: dict[str, Any]) -> None:
+    """A server whose settings say nothing sensible about what is kept does not start, and says so."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "loghook.json").write_text(json.dumps(entry))
+    with pytest.raises(ConfigurationError, match=next(iter(entry))):
+        Server(home, port=0).start()
+
+
+def test_nobody_deletes(server: Server, client: Any, record: Callable[..., dict[str, Any]]) -> None:
+    """Without a key, with a wrong one, or from another site's page, no run is deleted."""
+    client.send(ended(record), run="r")
+    address = f"{server.url}/api/v1/runs/r"
+    assert requests.delete(address, timeout=60).status_code == 401
+    assert requests.delete(address, headers={"Authorization": "Bearer wrong"}, timeout=60).status_code == 401
+    with requests.Session() as browser:
+        browser.trust_env = False
+        browser.get(server.sign_in_link, timeout=60)
+        assert browser.delete(address, timeout=60).status_code == 403
+        assert browser.delete(address, headers={"Origin": "http://evil.example"}, timeout=60).status_code == 403
+        assert client.get("/runs/r").status_code == 200
+        assert browser.delete(address, headers={"Origin": server.url}, timeout=60).status_code == 200
