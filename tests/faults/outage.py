@@ -131,7 +131,7 @@ def no_trust(campaign: Campaign) -> Figures:
     if shutil.which("openssl") is None:
         return Figures(0, note="no openssl on this machine")
     ours, theirs = _certificate(campaign.folder / "ours"), _certificate(campaign.folder / "theirs")
-    with _scene(campaign, tls=(_context(ours), _context(theirs)), SSL_CERT_FILE=str(ours)) as scene:
+    with _scene(campaign, tls=(_context(ours), _context(theirs)), REQUESTS_CA_BUNDLE=str(ours)) as scene:
 
         def impostor(there: bool) -> None:
             scene.proxy.is_impostor = there

@@ -143,6 +143,10 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every connection, and listen no more."""
         self.set(REFUSED)
 
     def set(self, fault: Fault | None) -> None:
