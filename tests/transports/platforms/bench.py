@@ -17,6 +17,7 @@ class BenchLike(Protocol):
     key            the key it takes
     exactly_once   whether a batch that is sent again is stored once
     needs_key      whether nothing is sent without a key
+    nul            what a NUL in a text becomes, where the platform has no room for one
     """
 
     server: AwkwardServer
@@ -24,6 +25,7 @@ class BenchLike(Protocol):
     key: str
     exactly_once: ClassVar[bool]
     needs_key: ClassVar[bool]
+    nul: ClassVar[str]
 
     def messages(self) -> list[str]:
         """The messages of all records that the platform holds, in order."""

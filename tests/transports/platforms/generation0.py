@@ -170,6 +170,7 @@ class Bench:
 
     exactly_once: ClassVar[bool] = False
     needs_key: ClassVar[bool] = True
+    nul: ClassVar[str] = "\u2400"
 
     def __init__(self) -> None:
         self.server = FakePolyaxon0()

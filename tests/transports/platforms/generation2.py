@@ -195,6 +195,7 @@ class Bench:
 
     exactly_once: ClassVar[bool] = True
     needs_key: ClassVar[bool] = False
+    nul: ClassVar[str] = "\0"
     scheme: ClassVar[str] = "polyaxon2"
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ class Bench:
 
     exactly_once: ClassVar[bool] = False
     needs_key: ClassVar[bool] = True
+    nul: ClassVar[str] = "\0"
 
     def __init__(self) -> None:
         self.server = FakeHyperdashServer()

@@ -14,6 +14,7 @@ class Bench:
 
     exactly_once: ClassVar[bool] = True
     needs_key: ClassVar[bool] = True
+    nul: ClassVar[str] = "\0"
 
     def __init__(self) -> None:
         self.server = FakeLoghookServer()
