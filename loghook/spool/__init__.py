@@ -16,8 +16,11 @@ next one is hung behind it with ``dict.setdefault``; the keeper reserved it, map
 need. Blocks are reserved before they are mapped: a full disk is an error at roll-over, never a signal. On file
 systems where a map is not safe (network mounts, FUSE), and while the disk can't be used, segments live in memory and
 the keeper appends them to files where it can; a record then survives SIGKILL only once that is done. While lines wait
-in memory those that follow do so too: what is on disk has no holes, and a death takes the newest lines alone. A
-folder that somebody deleted is made again; until then the maps are read, which outlive their files.
+in memory those that follow do so too: what is on disk has no holes, and a death takes the newest lines alone.
+
+Rescue. Files that somebody else deletes, replaces or cuts short are written anew by the keeper from the maps, which
+outlive them; lines that are gone become filler and are counted as `deleted`. Where a map is touched beyond the end of
+its file `guard` keeps SIGBUS from ending the program.
 
 Read. Any process may read by offset, while the writer writes: `WriterSpool` from outside, `Log.read` from within.
 

@@ -26,6 +26,7 @@ __all__ = [
     "check_id",
     "delete",
     "filesystem",
+    "is_damaged",
     "is_unsafe",
     "read_meta",
     "spool_root",
@@ -166,6 +167,17 @@ def read_meta(directory: Path) -> dict[str, Any] | None:
         if isinstance(meta, dict) and meta.get("version", 0) <= FORMAT:
             return meta
     return None
+
+
+def is_damaged(directory: Path) -> bool:
+    """Whether a writer's folder has segments, but a meta.json that is missing or none: a power cut can do that."""
+    try:
+        meta = orjson.loads((directory / "meta.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        meta = None
+    except OSError:
+        return False  # another user's, perhaps
+    return not isinstance(meta, dict) and any(directory.glob("*.seg"))
 
 
 def filesystem(path: Path, mounts: str | None = None) -> str:

@@ -258,5 +258,7 @@ def run_writers(home: Path, run: str) -> Iterator[WriterSpool]:
     for name in entries:
         directory = layout.spool_root(home) / run / name
         meta = layout.read_meta(directory)
+        if meta is None and layout.is_damaged(directory):
+            meta = {"destinations": {layout.LOCAL: ""}}  # where it was bound for nobody knows: it is shown here
         if meta is not None:
             yield WriterSpool(directory, meta)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import orjson
 
+from loghook.spool.acks import Acks
 from loghook.spool.reader import LogReader
-from loghook.spool.segment import HEADER
+from loghook.spool.segment import HEADER, header, parse_header
 
 __all__ = ["filler", "repair", "torn_ranges"]
 
@@ -71,6 +72,7 @@ def repair(directory: Path) -> int:
 
     Raises OSError when the files can't be written.
     """
+    _give_header(directory)
     pieces = LogReader(directory).refresh()
     torn = 0
     for piece, following in itertools.zip_longest(pieces, pieces[1:]):
@@ -82,6 +84,20 @@ def repair(directory: Path) -> int:
                 _fill(file.fileno(), HEADER + start, HEADER + end)
                 torn += 1
     return torn
+
+
+def _give_header(directory: Path) -> None:
+    """Give the one segment that has lines and no header, lost with its page in a power cut, its place: at the end."""
+    reader, bare = LogReader(directory), []
+    for path in directory.glob("*.seg"):
+        content = path.read_bytes()
+        if parse_header(content) is None and content[HEADER:].strip(b"\0"):
+            bare.append(path)
+    acknowledged = [Acks(directory).get(path.stem).offset for path in directory.glob("*.ack")]
+    base = reader.end()
+    if len(bare) == 1 and base >= max(acknowledged, default=0):
+        with bare[0].open("r+b", buffering=0) as file:
+            _write(file.fileno(), header(base), 0)
 
 
 def _fill(fd: int, start: int, end: int) -> None:

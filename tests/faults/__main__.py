@@ -38,7 +38,7 @@ from tests.conftest import is_scrubbed  # noqa: E402
 from tests.faults import table  # noqa: E402
 from tests.faults.campaign import Campaign, Figures, Row  # noqa: E402
 
-ORDER = ("death", "outage", "exits", "processes", "disk", "keys", "soak", "load")
+ORDER = ("death", "memory", "power", "outage", "exits", "processes", "disk", "keys", "soak", "load")
 """The modules as README shows them; any others come behind, by name."""
 
 HUNG = {False: 900.0, True: 3 * 3600.0}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loghook.spool import Log, WriterSpool, repair
+from loghook.spool import LOCAL, Log, WriterSpool, repair, writers
 from loghook.spool.repair import filler, torn_ranges
 from loghook.spool.segment import HEADER
 
@@ -211,3 +211,33 @@ def test_what_is_read_is_bounded(tmp_path: Path) -> None:
                 assert len(source.read(offset, size + 49)) == size
                 offset += size
         log.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", None])
+def test_a_spool_without_a_meta_file_is_shown_here(whole: Path, content: bytes | None) -> None:
+    """Where a power cut took meta.json the lines are still delivered, to the server of this machine."""
+    meta = only(whole).directory / "meta.json"
+    before = read_all(only(whole))
+    if content is None:
+        meta.unlink()
+    else:
+        meta.write_bytes(content)
+    spool = only(whole)
+    assert spool.destinations == {LOCAL: ""}
+    assert not spool.complete()
+    assert read_all(spool) == before
+    meta.write_bytes(b'{"version": 999}')
+    assert list(writers(whole)) == []
+
+
+def test_a_header_that_was_lost_with_its_page(whole: Path, tmp_path: Path) -> None:
+    """A last segment that lost its header is mended: what is left of its lines lies where it lay."""
+    before = read_all(only(whole))
+    last = segments(only(whole))[-1]
+    lines = last.read_bytes()[HEADER:].rstrip(b"\0")
+    with last.open("r+b") as file:
+        file.write(bytes(HEADER + 10))
+    assert repair(only(whole).directory) == 1
+    after = read_all(only(whole))
+    assert len(after) == len(before)
+    assert numbers(after) == [n for n in range(100) if n != 100 - lines.count(b"\n")]
