@@ -113,7 +113,7 @@ def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a child process, a thread or a handler of loghook's behind."""
     processes, threads, handlers = children(), our_threads(), our_handlers()
     yield
-    wait(lambda: not (children() - processes) and not (our_threads() - threads), 5.0)
+    wait(lambda: not (children() - processes) and not (our_threads() - threads), 30.0)
     strays = {pid: command(pid) for pid in children() - processes}
     for pid in strays:
         os.kill(pid, signal.SIGKILL)
@@ -155,7 +155,7 @@ def our_handlers() -> list[logging.Handler]:
     return [handler for handler in logging.getLogger().handlers if type(handler).__module__.startswith("loghook")]
 
 
-def wait(condition: Callable[[], object], timeout: float = 10.0) -> bool:
+def wait(condition: Callable[[], object], timeout: float = 60.0) -> bool:
     """Wait until a condition is true and return whether it became so within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -175,7 +175,7 @@ def home(tmp_path: Path) -> Path:
 def wait_until() -> Callable[..., None]:
     """A function that waits until a condition holds, and fails the test when it does not in time."""
 
-    def wait_until(condition: Callable[[], object], timeout: float = 10.0, what: str = "the condition") -> None:
+    def wait_until(condition: Callable[[], object], timeout: float = 60.0, what: str = "the condition") -> None:
         assert wait(condition, timeout), f"{what} did not come true within {timeout:g} s"
 
     return wait_until

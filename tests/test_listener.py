@@ -344,7 +344,7 @@ def test_a_living_writers_spool_is_left_alone(log: Log, start: Start, home: Path
     listener.close(time.monotonic() + 5)
     assert numbers(transport.platform) == list(range(10))
     with process:
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
     again = RecordingTransport(platform=transport.platform)
     start(again)
     assert again.platform.wait(lambda: len(again.platform.records()) == 110)

@@ -366,7 +366,7 @@ def test_an_async_generator_is_one_run(home: Path) -> None:
 
 def test_two_threads_make_two_clean_runs(home: Path) -> None:
     """Functions monitored at once on two threads each have their own prints, and pools that they start too."""
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
 
     def training(name: str) -> None:
         @loghook.monitor(name, quiet=True)

@@ -132,7 +132,7 @@ def test_a_platform_can_be_waited_for() -> None:
     assert platform.wait(platform.events, timeout=0.01) is False
     thread = threading.Thread(target=platform.take, args=(batch(A),))
     thread.start()
-    assert platform.wait(platform.events, timeout=10) is True
+    assert platform.wait(platform.events, timeout=60) is True
     thread.join(10)
 
 
@@ -184,7 +184,7 @@ def server() -> Iterator[AwkwardServer]:
 
 def ask(server: AwkwardServer, body: bytes = b"x") -> tuple[int, bytes]:
     """Sends one request, returns status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         connection.request("POST", "/p?a=1", body, {"X-Y": "z"})
         response = connection.getresponse()
@@ -250,7 +250,7 @@ def test_a_server_can_be_slow(server: AwkwardServer) -> None:
 def test_a_server_can_go_on_for_ever(server: AwkwardServer) -> None:
     """An endless body comes for as long as it is read."""
     server.script(Answer(body=b"x" * 1000, endless=True))
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         got = 0
         while got < 1_000_000:
@@ -300,7 +300,7 @@ def post(
     server: FakeLoghookServer, path: str = PATH, body: bytes = A, method: str = "POST", **headers: str
 ) -> tuple[int, object]:
     """Sends one request, returns status and JSON."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
         connection.request(method, path, body, {"Authorization": f"Bearer {server.key}", **GOOD, **named})

@@ -23,7 +23,7 @@ def proxied(server: Any) -> Iterator[str]:
             if not self.path.startswith(PREFIX + "/"):
                 self.send_error(404)
                 return
-            upstream = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+            upstream = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
             headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
             upstream.request("GET", self.path.removeprefix(PREFIX), headers=headers)
             answer = upstream.getresponse()

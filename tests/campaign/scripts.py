@@ -64,7 +64,7 @@ class API:
     def get(self, path: str) -> Any:
         """Return what a GET below /api/v1 answers."""
         request = urllib.request.Request(f"{self.url}/api/v1{path}", headers={"Authorization": f"Bearer {self.key}"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def logs(self, run: str) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ COMMAND = Path(sysconfig.get_path("scripts")) / "loghook"
 def browse(link: str) -> tuple[int, str]:
     """Open a link as a browser does, with cookies, and return the status and the address that it led to."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    with opener.open(link, timeout=10) as answer:
+    with opener.open(link, timeout=60) as answer:
         return answer.status, answer.url
 
 

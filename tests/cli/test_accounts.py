@@ -57,7 +57,7 @@ def stored(home: Path) -> dict[str, Any]:
 def works(server: Server, key: str) -> bool:
     """Tell whether a server takes a key."""
     headers = {"Authorization": f"Bearer {key}"}
-    return requests.get(f"{server.url}/api/v1/runs", headers=headers, timeout=10).status_code == 200
+    return requests.get(f"{server.url}/api/v1/runs", headers=headers, timeout=60).status_code == 200
 
 
 def refused(ended: subprocess.CompletedProcess[str]) -> str:
@@ -156,7 +156,7 @@ def test_logout(run: Run, server: Server, home: Path) -> None:
     ended = run("logout", "--json")
     assert json.loads(ended.stdout)["session_ended"] is True
     assert stored(home) == {"url": server.url}
-    answer = requests.get(f"{server.url}/api/v1/users/api_keys", headers={"authorization": token}, timeout=10)
+    answer = requests.get(f"{server.url}/api/v1/users/api_keys", headers={"authorization": token}, timeout=60)
     assert answer.status_code == 401
     assert "sign in first" in refused(run("keys"))
     assert run("logout").returncode == 0

@@ -154,7 +154,7 @@ def test_a_signal_reaches_the_command_once(name: str, to_group: bool, home: Path
         assert process.stdout
         assert process.stdout.readline() == b"ready\n"
         (os.killpg if to_group else os.kill)(process.pid, number)
-        assert process.communicate(timeout=30)[0] == f"{number:d}\n".encode()
+        assert process.communicate(timeout=60)[0] == f"{number:d}\n".encode()
     assert process.returncode == 0
     assert (last_end(home) or {})["status"] == "success"
 

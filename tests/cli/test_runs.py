@@ -34,7 +34,7 @@ def server(home: Path) -> Iterator[Server]:
 def train(server: Server, name: str) -> None:
     """Run a program that logs three steps to the server."""
     environment = {**os.environ, "LOGHOOK_URL": server.url}
-    subprocess.run([sys.executable, "-c", TRAIN, name], env=environment, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", TRAIN, name], env=environment, check=True, timeout=60)
 
 
 def test_runs_lists_the_newest_first(loghook: Command, server: Server) -> None:
@@ -121,7 +121,7 @@ def test_a_printed_id_leads_to_its_run(loghook: Command, server: Server) -> None
     assert len(printed) == 8
     request = urllib.request.Request(f"{server.url}/api/v1/runs/{printed}")
     request.add_header("Authorization", f"Bearer {server.key}")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert json.load(answer)["name"] == "first"
 
 

@@ -67,7 +67,7 @@ def test_the_link_has_the_name_that_other_machines_use() -> None:
         assert server.stdout is not None
         link = next(line for line in server.stdout if "/sign-in?token=" in line).split()[-1]
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
     assert link.startswith("http://tracker.example.org:")
 
 
@@ -78,7 +78,7 @@ def test_a_second_server_on_one_home_refuses(loghook: Command) -> None:
         assert server.stdout.readline()
         ended = loghook("serve", "--port", "0")
         server.send_signal(signal.SIGINT)
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert os.environ["LOGHOOK_HOME"] in line
@@ -89,12 +89,12 @@ def test_serve_delivers_what_ended_programs_left_for_other_platforms() -> None:
     with FakeLoghookServer() as platform:
         elsewhere = {**os.environ, "LOGHOOK_URL": platform.url, "LOGHOOK_QUIET": "1"}
         code = "import logging, loghook; loghook.install('left', shutdown_timeout=0); logging.info('for elsewhere')"
-        subprocess.run([sys.executable, "-c", code], env=elsewhere, check=True, timeout=30)
+        subprocess.run([sys.executable, "-c", code], env=elsewhere, check=True, timeout=60)
         with_key = {**os.environ, "LOGHOOK_API_KEY": platform.key, "LOGHOOK_URL": platform.url}
         with subprocess.Popen([COMMAND, "serve", "--port", "0"], stdout=subprocess.PIPE, env=with_key) as server:
             arrived = platform.platform.wait(platform.platform.records, 20)
             server.send_signal(signal.SIGINT)
-            server.communicate(timeout=20)
+            server.communicate(timeout=60)
         assert arrived
         assert [event["message"] for event in platform.platform.records()] == ["for elsewhere"]
 
@@ -118,7 +118,7 @@ def test_a_missing_extra_is_told_in_one_line(command: str, extra: str, tmp_path:
             source = source.parent if source.name == "__init__.py" else source
             (tmp_path / source.name).symlink_to(source)
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from loghook.cli import main; main()"
-    ended = subprocess.run([sys.executable, "-S", "-c", code, command], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-S", "-c", code, command], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1, ended.stderr
     (line,) = ended.stderr.splitlines()
     assert f"pip install 'loghook[{extra}]'" in line

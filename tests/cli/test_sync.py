@@ -41,7 +41,7 @@ def platform() -> Iterator[FakeLoghookServer]:
 def leave_five(platform: FakeLoghookServer) -> None:
     """Run a program that logs five records, for a platform whose key it has not got."""
     environment = {**os.environ, "LOGHOOK_URL": platform.url, "LOGHOOK_QUIET": "1"}
-    subprocess.run([sys.executable, "-c", LEAVES_FIVE], env=environment, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", LEAVES_FIVE], env=environment, check=True, timeout=60)
 
 
 def messages(platform: FakeLoghookServer) -> list[str]:
@@ -85,7 +85,7 @@ def test_sync_tells_each_destination_that_failed_on_a_line(loghook: Command) -> 
     """Where several platforms do not take their events, there is a line for each, with its URL once."""
     urls = ["http://127.0.0.1:9", "http://127.0.0.1:11"]
     environment = {**os.environ, "LOGHOOK_URL": ",".join(urls), "LOGHOOK_QUIET": "1"}
-    subprocess.run([sys.executable, "-c", LEAVES_FIVE], env=environment, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", LEAVES_FIVE], env=environment, check=True, timeout=60)
     ended = loghook("sync", "--patience", "0")
     assert ended.returncode == 1
     lines = sorted(ended.stderr.splitlines())

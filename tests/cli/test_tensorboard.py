@@ -78,12 +78,12 @@ def test_scalars_of_all_subfolders_keep_names_steps_and_times(
         running = command("-n", "followed", "--logdir", str(logs), "--backfill")
         assert "Ctrl-C" in running.first
         # The writers queue on a thread of their own, which no flush waits for.
-        wait_until(lambda: (first.flush(), second.flush(), len(points(home)) == 2)[-1], timeout=30)
+        wait_until(lambda: (first.flush(), second.flush(), len(points(home)) == 2)[-1], timeout=60)
         first.add_scalar("loss", 0.25, 2)
         first.add_scalar("loss", 0.75, 1)
         with writer.SummaryWriter(str(logs / "later")) as third:
             third.add_scalar("lr", 0.125, 3)
-        wait_until(lambda: (first.flush(), len(points(home)) == 5)[-1], timeout=30)
+        wait_until(lambda: (first.flush(), len(points(home)) == 5)[-1], timeout=60)
     code, stderr = running.end()
     assert (code, stderr) == (0, "recorded 5 points\n")
     found = points(home)
@@ -104,7 +104,7 @@ def test_without_backfill_only_what_comes_later_is_recorded(
     running = command("--logdir", str(logs))
     with writer.SummaryWriter(str(logs), filename_suffix=".later") as later:
         later.add_scalar("loss", 0.25, 2)
-    wait_until(lambda: points(home), timeout=30)
+    wait_until(lambda: points(home), timeout=60)
     assert running.end(signal.SIGTERM)[0] == 0
     assert points(home) == [("loss", 2, 0.25)]
     started = next(e for e in events(home) if e.get("event") == "run_started")
@@ -121,7 +121,7 @@ def test_a_damaged_file_is_named_and_hides_no_other(
     with writer.SummaryWriter(str(logs)) as summary:
         summary.add_scalar("loss", 0.5, 1)
     running = command("--logdir", str(logs), "--backfill")
-    wait_until(lambda: points(home) == [("loss", 1, 0.5)], timeout=30)
+    wait_until(lambda: points(home) == [("loss", 1, 0.5)], timeout=60)
     code, stderr = running.end()
     assert code == 0
     assert stderr.count("can't be read on") <= 1

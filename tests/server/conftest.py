@@ -34,7 +34,7 @@ class Client:
     def get(self, path: str, **query: Any) -> requests.Response:
         """Return the answer to a GET below /api/v1."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return self.session.get(f"{self.url}/api/v1{path}", params=query, headers=headers, timeout=10)
+        return self.session.get(f"{self.url}/api/v1{path}", params=query, headers=headers, timeout=60)
 
     def read(self, path: str, **query: Any) -> Any:
         """Return what a GET below /api/v1 answers, which must be good."""
@@ -59,7 +59,7 @@ class Client:
             params={"offset": offset, **query},
             data=body,
             headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/x-ndjson", **(headers or {})},
-            timeout=30,
+            timeout=60,
         )
 
     def send(self, events: list[dict[str, Any]], offset: int = 0, **more: Any) -> int:

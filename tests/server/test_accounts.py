@@ -21,7 +21,7 @@ ANNA = {"email": "anna@example.org", "password": "correct horse"}
 
 def post(server: Server, path: str, content: object, **headers: str) -> requests.Response:
     """Send JSON as a program does."""
-    return requests.post(f"{server.url}/api/v1{path}", json=content, headers=headers, timeout=30)
+    return requests.post(f"{server.url}/api/v1{path}", json=content, headers=headers, timeout=60)
 
 
 def sign_up(server: Server, **credentials: str) -> str:
@@ -34,7 +34,7 @@ def sign_up(server: Server, **credentials: str) -> str:
 
 def keys(server: Server, token: str) -> requests.Response:
     """Ask for the keys as Hyperdash's command line does: the token comes as it is."""
-    return requests.get(f"{server.url}/api/v1/users/api_keys", headers={"authorization": token}, timeout=10)
+    return requests.get(f"{server.url}/api/v1/users/api_keys", headers={"authorization": token}, timeout=60)
 
 
 def test_sign_up_and_in(server: Server, as_client: Callable[..., Any], record: Record) -> None:
@@ -78,8 +78,8 @@ def test_signing_out(server: Server) -> None:
     sign_up(server)
     token = post(server, "/sessions", ANNA).json()["access_token"]
     url, headers = f"{server.url}/api/v1/sessions", {"Authorization": f"Bearer {token}"}
-    assert requests.delete(url, headers=headers, timeout=10).status_code == 204
-    assert requests.delete(url, headers=headers, timeout=10).status_code == 401
+    assert requests.delete(url, headers=headers, timeout=60).status_code == 204
+    assert requests.delete(url, headers=headers, timeout=60).status_code == 401
     answer = keys(server, token)
     assert answer.status_code == 401
     assert "log in" in answer.json()["message"]
@@ -118,7 +118,7 @@ def test_bad_bodies(server: Server, body: bytes) -> None:
     """A body that makes no sense is refused with words."""
     for path in ("/users", "/sessions"):
         headers = {"Content-Type": "application/json"}
-        answer = requests.post(f"{server.url}/api/v1{path}", data=body, headers=headers, timeout=10)
+        answer = requests.post(f"{server.url}/api/v1{path}", data=body, headers=headers, timeout=60)
         assert answer.status_code in (400, 413)
         assert answer.json()["message"]
 
@@ -167,7 +167,7 @@ def test_accounts_see_only_their_own(server: Server, as_client: Callable[..., An
     assert [anna.read("/keys")["account"], ben.read("/keys")["account"]] == ["anna@example.org", "ben@example.org"]
     (key,) = anna.read("/keys")["keys"]
     url = f"{server.url}/api/v1/keys/{key['id']}"
-    assert requests.delete(url, headers={"Authorization": f"Bearer {ben.key}"}, timeout=10).status_code == 404
+    assert requests.delete(url, headers={"Authorization": f"Bearer {ben.key}"}, timeout=60).status_code == 404
     assert anna.get("/runs").status_code == 200
 
 
@@ -183,20 +183,20 @@ def test_the_form_takes_email_and_password(server: Server) -> None:
     sign_up(server)
     session, headers = browser(), {"Origin": server.url}
     url = f"{server.url}/sign-in?next=runs/abc"
-    wrong = session.post(url, data={**ANNA, "password": "wrong horse"}, headers=headers, timeout=30)
+    wrong = session.post(url, data={**ANNA, "password": "wrong horse"}, headers=headers, timeout=60)
     assert wrong.status_code == 401
     assert "The email or the password is wrong." in wrong.text
-    taken = session.post(url, data=ANNA, headers=headers, timeout=30)
+    taken = session.post(url, data=ANNA, headers=headers, timeout=60)
     assert taken.url == f"{server.url}/runs/abc"
-    assert session.get(f"{server.url}/api/v1/keys", timeout=10).json()["account"] == ANNA["email"]
+    assert session.get(f"{server.url}/api/v1/keys", timeout=60).json()["account"] == ANNA["email"]
 
 
 def test_the_form_is_slowed_down(server: Server) -> None:
     """Guesses in the form are slowed down like all others."""
     session, headers = browser(), {"Origin": server.url}
     for number in range(7):
-        session.post(server.url + "/sign-in", data={**ANNA, "password": f"guess {number}"}, headers=headers, timeout=30)
-    answer = session.post(server.url + "/sign-in", data=ANNA, headers=headers, timeout=30)
+        session.post(server.url + "/sign-in", data={**ANNA, "password": f"guess {number}"}, headers=headers, timeout=60)
+    answer = session.post(server.url + "/sign-in", data=ANNA, headers=headers, timeout=60)
     assert answer.status_code == 429
     assert "Too many tries" in answer.text
 
@@ -252,7 +252,7 @@ def test_keys_api(server: Server, as_client: Callable[..., Any]) -> None:
     key = sign_up(server)
     anna = as_client(server, key)
     url, headers = f"{server.url}/api/v1/keys", {"Authorization": f"Bearer {key}"}
-    made = requests.post(url, json={"name": " my laptop "}, headers=headers, timeout=10)
+    made = requests.post(url, json={"name": " my laptop "}, headers=headers, timeout=60)
     assert made.status_code == 201
     new = made.json()
     listed = anna.read("/keys")["keys"]
@@ -262,23 +262,23 @@ def test_keys_api(server: Server, as_client: Callable[..., Any]) -> None:
     assert new["key"] not in json.dumps(listed)
     other = as_client(server, new["key"])
     assert other.get("/runs").status_code == 200
-    assert requests.delete(f"{url}/{new['id']}", headers=headers, timeout=10).status_code == 204
+    assert requests.delete(f"{url}/{new['id']}", headers=headers, timeout=60).status_code == 204
     assert other.get("/runs").status_code == 401
-    assert requests.delete(f"{url}/{new['id']}", headers=headers, timeout=10).status_code == 404
-    assert requests.delete(f"{url}/x", headers=headers, timeout=10).status_code == 404
+    assert requests.delete(f"{url}/{new['id']}", headers=headers, timeout=60).status_code == 404
+    assert requests.delete(f"{url}/x", headers=headers, timeout=60).status_code == 404
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"name": 5}', b'"name"'])
 def test_bad_key_names(server: Server, body: bytes) -> None:
     """What is no name is refused."""
     headers = {"Authorization": f"Bearer {server.key}"}
-    assert requests.post(f"{server.url}/api/v1/keys", data=body, headers=headers, timeout=10).status_code == 400
+    assert requests.post(f"{server.url}/api/v1/keys", data=body, headers=headers, timeout=60).status_code == 400
 
 
 def test_keys_are_bounded(server: Server) -> None:
     """An account has at most a hundred keys."""
     headers = {"Authorization": f"Bearer {server.key}"}
-    codes = [requests.post(f"{server.url}/api/v1/keys", headers=headers, timeout=10).status_code for _ in range(101)]
+    codes = [requests.post(f"{server.url}/api/v1/keys", headers=headers, timeout=60).status_code for _ in range(101)]
     assert codes.count(201) == 99
     assert set(codes[99:]) == {409}
 
@@ -288,7 +288,7 @@ def test_a_session_token_serves_as_bearer(server: Server) -> None:
     sign_up(server)
     token = post(server, "/sessions", ANNA).json()["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
-    assert requests.get(f"{server.url}/api/v1/keys", headers=headers, timeout=10).status_code == 200
+    assert requests.get(f"{server.url}/api/v1/keys", headers=headers, timeout=60).status_code == 200
 
 
 def test_another_servers_key_stays(home: Path) -> None:

@@ -52,7 +52,7 @@ def post(server: Server) -> Post:
             "Content-Type": "application/json",
             **headers,
         }
-        return requests.post(f"{server.url}/api/v1/sdk/http", data=body, headers=sent, timeout=30)
+        return requests.post(f"{server.url}/api/v1/sdk/http", data=body, headers=sent, timeout=60)
 
     return post
 
@@ -184,7 +184,7 @@ def test_unknown_key(post: Post, client: Any, key: str) -> None:
 
 def test_no_key(server: Server) -> None:
     """The SDK leaves the header out when it has no key."""
-    answer = requests.post(f"{server.url}/api/v1/sdk/http", json=message("heartbeat"), timeout=10)
+    answer = requests.post(f"{server.url}/api/v1/sdk/http", json=message("heartbeat"), timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (401, "api_key_requred")
 
 
@@ -289,6 +289,6 @@ def test_a_page_of_another_site_gets_nowhere(server: Server) -> None:
             {"Content-Type": "text/plain"},
             {},
         ):
-            answer = requests.post(server.url + path, data=b"{}", headers=headers, timeout=10)
+            answer = requests.post(server.url + path, data=b"{}", headers=headers, timeout=60)
             assert answer.status_code == 403, (path, headers)
             assert answer.json()["message"]

@@ -190,7 +190,7 @@ def test_bomb(client: Any) -> None:
 def test_too_large(client: Any) -> None:
     """A body over the limit is refused before it has come."""
     host, _, port = client.url.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
     connection.putrequest("POST", "/api/v1/runs/r/writers/w/events?offset=0")
     connection.putheader("Authorization", f"Bearer {client.key}")
     connection.putheader("Content-Length", str(MAX_BODY + 1))
@@ -211,7 +211,7 @@ def test_too_many_lines(client: Any) -> None:
 def test_broken_off(client: Any, record: Record) -> None:
     """A body that breaks off stores nothing and harms nothing."""
     host, _, port = client.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as raw:
+    with socket.create_connection((host, int(port)), timeout=60) as raw:
         head = f"POST /api/v1/runs/r/writers/w/events?offset=0 HTTP/1.1\r\nHost: {host}\r\n"
         head += f"Authorization: Bearer {client.key}\r\nContent-Length: 1000\r\n\r\n"
         raw.sendall(head.encode() + b'{"time":1,"message":"half"}\n')

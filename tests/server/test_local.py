@@ -37,7 +37,7 @@ def script(home: Path, run: str, code: str, **more: Any) -> subprocess.Popen[str
 
 def finish(process: subprocess.Popen[str]) -> None:
     """Wait for a script's end."""
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
 
 
 def steps(client: Any, run: str) -> list[int]:

@@ -38,7 +38,7 @@ class Polyaxon:
     def call(self, method: str, path: str, **more: Any) -> requests.Response:
         """Return the answer to a request below /api/v1/."""
         headers = {**self.headers, **more.pop("headers", {})}
-        return self.session.request(method, self.url + path, headers=headers, timeout=30, **more)
+        return self.session.request(method, self.url + path, headers=headers, timeout=60, **more)
 
     def post(self, path: str, body: Any = None) -> Any:
         """Post JSON, or nothing, which must be taken, and return what is answered."""

@@ -126,7 +126,7 @@ def serving(home: Path) -> Iterator[Serving]:
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -72,7 +72,7 @@ def test_closed(server: Server, client: Any, record: Record, tmp_path: Path, key
     assert len(closed) >= 12
     for method, path in closed:
         answer = requests.request(
-            method, server.url + filled(path), headers=headers, allow_redirects=False, timeout=10, data=b""
+            method, server.url + filled(path), headers=headers, allow_redirects=False, timeout=60, data=b""
         )
         if path.startswith("/api/"):
             assert answer.status_code == 401, path
@@ -88,7 +88,7 @@ def test_public(server: Server, tmp_path: Path) -> None:
     assert {path for _, path in routes(tmp_path)} >= set(PUBLIC)
     pages = {"/healthz", "/sign-in", "/sign-out", "/static/{name}", "/static-{tag}/{name}"}
     assert set(PUBLIC) == {*pages, "/api/v1/users", "/api/v1/sessions"}
-    assert requests.get(server.url + "/healthz", timeout=10).json() == {"ok": True}
+    assert requests.get(server.url + "/healthz", timeout=60).json() == {"ok": True}
 
 
 def test_other_account(server: Server, client: Any, record: Record, as_client: Callable[..., Any], home: Path) -> None:
@@ -125,28 +125,28 @@ def browser() -> requests.Session:
 def test_link(server: Server) -> None:
     """The printed link signs in and leaves its token behind; the cookie is out of scripts' reach."""
     session = browser()
-    answer = session.get(server.sign_in_link, allow_redirects=False, timeout=10)
+    answer = session.get(server.sign_in_link, allow_redirects=False, timeout=60)
     assert (answer.status_code, answer.headers["Location"]) == (303, "./")
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
-    assert session.get(server.url + "/", timeout=10).status_code == 200
-    assert session.get(server.url + "/api/v1/runs", timeout=10).status_code == 200
+    assert session.get(server.url + "/", timeout=60).status_code == 200
+    assert session.get(server.url + "/api/v1/runs", timeout=60).status_code == 200
 
 
 def test_link_to_a_run(server: Server) -> None:
     """The link to a run's page leads there, and to no other site."""
     session = browser()
-    assert session.get(server.link_to("runs/abc"), timeout=10).url == f"{server.url}/runs/abc"
+    assert session.get(server.link_to("runs/abc"), timeout=60).url == f"{server.url}/runs/abc"
     for target in ("//evil.example", "https://evil.example", "runs/../../x", "javascript:alert(1)", "\r\nX: y"):
-        answer = session.get(server.sign_in_link, params={"next": target}, allow_redirects=False, timeout=10)
+        answer = session.get(server.sign_in_link, params={"next": target}, allow_redirects=False, timeout=60)
         assert answer.headers["Location"] == "./"
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "é", "x" * 5000])
 def test_bad_link(server: Server, token: str) -> None:
     """A link with another token signs nobody in."""
-    answer = requests.get(server.url + "/sign-in", params={"token": token}, timeout=10)
+    answer = requests.get(server.url + "/sign-in", params={"token": token}, timeout=60)
     assert answer.status_code == 401
     assert "Set-Cookie" not in answer.headers
 
@@ -154,29 +154,29 @@ def test_bad_link(server: Server, token: str) -> None:
 def test_key_form(server: Server) -> None:
     """The form takes a key, leads on to the page that was wanted, and refuses other keys."""
     session = browser()
-    asked = session.get(server.url + "/runs/abc", timeout=10)
+    asked = session.get(server.url + "/runs/abc", timeout=60)
     assert asked.url == f"{server.url}/sign-in?next=runs/abc"
-    refused = session.post(asked.url, data={"key": "wrong"}, headers={"Origin": server.url}, timeout=10)
+    refused = session.post(asked.url, data={"key": "wrong"}, headers={"Origin": server.url}, timeout=60)
     assert refused.status_code == 401
     assert "does not know that key" in refused.text
-    taken = session.post(asked.url, data={"key": server.key}, headers={"Origin": server.url}, timeout=10)
+    taken = session.post(asked.url, data={"key": server.key}, headers={"Origin": server.url}, timeout=60)
     assert taken.url == f"{server.url}/runs/abc"
 
 
 def test_sign_out(server: Server) -> None:
     """Signing out ends the session, for whoever kept its cookie too."""
     session = browser()
-    session.get(server.sign_in_link, timeout=10)
+    session.get(server.sign_in_link, timeout=60)
     kept = session.cookies.copy()
-    session.post(server.url + "/sign-out", headers={"Origin": server.url}, timeout=10)
+    session.post(server.url + "/sign-out", headers={"Origin": server.url}, timeout=60)
     session.cookies = kept
-    assert session.get(server.url + "/api/v1/runs", timeout=10).status_code == 401
+    assert session.get(server.url + "/api/v1/runs", timeout=60).status_code == 401
 
 
 def test_tokens_are_hashed(server: Server, client: Any, home: Path) -> None:
     """Neither key nor session token lies in the database."""
     session = browser()
-    session.get(server.sign_in_link, timeout=10)
+    session.get(server.sign_in_link, timeout=60)
     server.stop()
     content = (home / "server" / "loghook.db").read_bytes()
     (token,) = session.cookies.values()
@@ -190,7 +190,7 @@ def test_tokens_are_hashed(server: Server, client: Any, home: Path) -> None:
 def test_foreign_host(server: Server, host: str) -> None:
     """A name that is not this server's is refused, whatever is asked, with the option that allows it."""
     for path in ("/", "/healthz", "/api/v1/runs", "/sign-in"):
-        answer = requests.get(server.url + path, headers={"Host": host}, timeout=10)
+        answer = requests.get(server.url + path, headers={"Host": host}, timeout=60)
         assert answer.status_code in (400, 403)
         if answer.status_code == 403:
             assert "--name" in answer.json()["error"]
@@ -199,13 +199,13 @@ def test_foreign_host(server: Server, host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:7", "127.0.0.1", "[::1]:80", "192.168.1.5", "x.localhost"])
 def test_own_host(server: Server, host: str) -> None:
     """Addresses as numbers and localhost are this server's."""
-    assert requests.get(server.url + "/healthz", headers={"Host": host}, timeout=10).status_code == 200
+    assert requests.get(server.url + "/healthz", headers={"Host": host}, timeout=60).status_code == 200
 
 
 def test_allowed_host(home: Path) -> None:
     """A name that was allowed is answered to."""
     with Server(home, port=0, hosts=["box.example"]) as server:
-        assert requests.get(server.url + "/healthz", headers={"Host": "Box.example"}, timeout=10).status_code == 200
+        assert requests.get(server.url + "/healthz", headers={"Host": "Box.example"}, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("netloc", ["[::1", "a:b:c", "[x]", "@", "a@b"])
@@ -220,19 +220,19 @@ def test_odd_host(netloc: str) -> None:
 def test_foreign_origin(server: Server, client: Any, record: Record, origin: str | None) -> None:
     """A browser's request from another site changes nothing, even with the cookie."""
     session = browser()
-    session.get(server.sign_in_link, timeout=10)
+    session.get(server.sign_in_link, timeout=60)
     headers = {} if origin is None else {"Origin": origin}
     for path in ("/sign-out", "/sign-in", "/api/v1/runs/r/writers/w/events?offset=0"):
-        answer = session.post(server.url + path, headers=headers, data=b"", timeout=10)
+        answer = session.post(server.url + path, headers=headers, data=b"", timeout=60)
         assert answer.status_code == 403, path
-    assert session.get(server.url + "/api/v1/runs", timeout=10).status_code == 200
+    assert session.get(server.url + "/api/v1/runs", timeout=60).status_code == 200
 
 
 def test_wrong_key_beside_a_session(server: Server) -> None:
     """A request with a wrong key is refused even when its cookie is good."""
     session = browser()
-    session.get(server.sign_in_link, timeout=10)
-    answer = session.get(server.url + "/api/v1/runs", headers={"Authorization": "Bearer no"}, timeout=10)
+    session.get(server.sign_in_link, timeout=60)
+    answer = session.get(server.url + "/api/v1/runs", headers={"Authorization": "Bearer no"}, timeout=60)
     assert answer.status_code == 401
 
 
@@ -258,7 +258,7 @@ def test_hostile_content(server: Server, client: Any, record: Record) -> None:
 )
 def test_headers(server: Server, path: str) -> None:
     """Every answer forbids inline scripts, foreign sources, sniffing and framing by others; none echoes markup."""
-    answer = requests.get(server.url + path, headers={"Accept": "text/html"}, timeout=10)
+    answer = requests.get(server.url + path, headers={"Accept": "text/html"}, timeout=60)
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'self'" in policy
@@ -282,26 +282,26 @@ def test_traversal(server: Server, path: str) -> None:
     """No path leads out of the static files."""
     request = requests.Request("GET", server.url).prepare()
     request.url = server.url + path
-    assert browser().send(request, timeout=10).status_code == 404
+    assert browser().send(request, timeout=60).status_code == 404
 
 
 def test_static(server: Server) -> None:
     """Pages refer to static files by their content; browsers may keep those for long, and others must ask."""
-    text = browser().get(server.url + "/sign-in", timeout=10).text
+    text = browser().get(server.url + "/sign-in", timeout=60).text
     (folder,) = set(re.findall(r"static-\w+", text))
-    kept = requests.get(f"{server.url}/{folder}/base.css", timeout=10)
+    kept = requests.get(f"{server.url}/{folder}/base.css", timeout=60)
     assert "immutable" in kept.headers["Cache-Control"]
-    asked = requests.get(f"{server.url}/static/base.css", timeout=10)
+    asked = requests.get(f"{server.url}/static/base.css", timeout=60)
     assert asked.headers["Cache-Control"] == "no-cache"
     tag = {"If-None-Match": asked.headers["ETag"]}
-    assert requests.get(f"{server.url}/static/base.css", headers=tag, timeout=10).status_code == 304
-    plain = requests.get(f"{server.url}/static/base.css", headers={"Accept-Encoding": "identity"}, timeout=10)
+    assert requests.get(f"{server.url}/static/base.css", headers=tag, timeout=60).status_code == 304
+    plain = requests.get(f"{server.url}/static/base.css", headers={"Accept-Encoding": "identity"}, timeout=60)
     assert plain.content == asked.content
 
 
 def test_plotly(server: Server) -> None:
     """plotly.js comes compressed from the installed package."""
-    answer = requests.get(f"{server.url}/static/plotly.min.js", timeout=20)
+    answer = requests.get(f"{server.url}/static/plotly.min.js", timeout=60)
     assert answer.headers["Content-Encoding"] == "gzip"
     assert answer.headers["Content-Type"].startswith("text/javascript")
     assert int(answer.headers["Content-Length"]) < len(answer.content) / 2
@@ -309,5 +309,5 @@ def test_plotly(server: Server) -> None:
 
 def test_long_header(server: Server) -> None:
     """A header that is too long is refused."""
-    answer = requests.get(server.url + "/healthz", headers={"X": "x" * 100_000}, timeout=10)
+    answer = requests.get(server.url + "/healthz", headers={"X": "x" * 100_000}, timeout=60)
     assert answer.status_code in (400, 431)
