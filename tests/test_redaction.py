@@ -381,6 +381,7 @@ def test_no_door_lets_a_secret_through(tmp_path: Path, home: Path) -> None:
             LOGHOOK_API_KEY=server.key,
             DB_PASSWORD=VALUE,
             SOME_SHAPE=key,
+            LOGHOOK_SHUTDOWN_TIMEOUT="50",
         )
         assert ended.status == 1, ended.err
         sent = json.dumps(server.platform.events(), ensure_ascii=False)

@@ -23,6 +23,8 @@ from .serving import Platform
 __all__ = ["ROWS"]
 
 WAIT = 60.0
+PATIENT = {"LOGHOOK_SHUTDOWN_TIMEOUT": "50"}
+"""How long a program may take to deliver the rest on a busy machine is not what is tried here."""
 
 ROTATING = """
 import itertools, json, logging, os, sys, threading
@@ -153,7 +155,8 @@ def _rotated(campaign: Campaign, how: str, wire: Wire, platform: Platform, proxy
     number, key = _create(platform)
     keys, shown, times = [key], b"", campaign.times(50, 500)
     given = {"LOGHOOK_API_KEY": key} if how == "environment" else {}
-    environ = {**os.environ, "LOGHOOK_URL": f"http://127.0.0.1:{proxy.port}", "LOGHOOK_FLUSH_INTERVAL": "0.02", **given}
+    environ = {**os.environ, **PATIENT, **given, "LOGHOOK_URL": f"http://127.0.0.1:{proxy.port}"}
+    environ["LOGHOOK_FLUSH_INTERVAL"] = "0.02"
     with errors.open("wb") as stderr:
         command = [sys.executable, str(script), how]
         program = subprocess.Popen(
@@ -265,7 +268,8 @@ def planted(campaign: Campaign) -> Figures:
     folders = (campaign.home, campaign.folder / "server")
     with Platform(folders[1]) as platform, Proxy(platform.port) as proxy:
         proxy.set(wire.pass_on)
-        environ = {**os.environ, "LOGHOOK_URL": f"http://127.0.0.1:{proxy.port}", "LOGHOOK_API_KEY": platform.key}
+        environ = {**os.environ, **PATIENT, "LOGHOOK_URL": f"http://127.0.0.1:{proxy.port}"}
+        environ["LOGHOOK_API_KEY"] = platform.key
         said = _say(campaign, list(secrets.values()), {**environ, "DB_PASSWORD": secrets["DB_PASSWORD"]})
         places = {"in loghook's own words": said, "on disk": below(*folders), "on the wire": wire.text()}
     wrong, tried = [], 0
