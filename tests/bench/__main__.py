@@ -50,7 +50,7 @@ def main() -> None:
         signal.alarm(LIGHT_AT_MOST)
         ratios = light.run(sys.stderr)
         signal.alarm(0)
-        print(results["machine"], *light.compare(ratios), sep="\n")
+        print(results["machine"], *light.compare(ratios, light.kept()), sep="\n")
         if options.keep:
             light.keep(ratios, results["machine"])
         return

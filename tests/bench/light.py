@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from tests.bench import call, delivery, server, startup, threads
 
-__all__ = ["compare", "keep", "run"]
+__all__ = ["compare", "keep", "kept", "run"]
 
 KEPT = Path(__file__).with_name("figures.json")
 WORSE = 1.25
@@ -43,10 +43,15 @@ def run(progress: TextIO) -> dict[str, float]:
     }
 
 
-def compare(ratios: dict[str, float]) -> list[str]:
+def kept() -> dict[str, Any]:
+    """Return what `keep` wrote last: {"machine", "ratios": {name: ratio}}."""
+    found: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    return found
+
+
+def compare(ratios: dict[str, float], last_time: dict[str, Any]) -> list[str]:
     """Return lines for a person: each ratio beside the one that is kept, and words where one got worse by a quarter."""
-    kept: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    before = kept.get("ratios", {})
+    before = last_time.get("ratios", {})
     width = max(map(len, ratios))
     lines = [f"{'ratio'.ljust(width)}     now    kept"]
     worse = []

@@ -275,13 +275,13 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 20 else f"{value:.1f}"
 
 
-def into_readme(parts: Iterable[tuple[str, str]]) -> None:
+def into_readme(parts: Iterable[tuple[str, str]], readme: Path = README) -> None:
     """Put texts between README's markers of their names."""
-    text = README.read_text(encoding="utf-8")
+    text = readme.read_text(encoding="utf-8")
     for name, part in parts:
         before, begin, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- /{name} -->")
         if not end:
             raise SystemExit(f"README has no markers <!-- {name} --> and <!-- /{name} -->")
         text = f"{before}{begin}{part}\n{end}{after}"
-    README.write_text(text, encoding="utf-8")
+    readme.write_text(text, encoding="utf-8")
