@@ -240,7 +240,7 @@ class Log:
                 break
             self._supply.remember(segment)
         for offset in {*acknowledged}:  # where nothing is mapped any more, what somebody waits for is missed
-            if hole := self._contents.hole_at(offset):
+            if offset < self.end() and (hole := self._contents.hole_at(offset)):
                 filled += fill(*hole, acknowledged)
         if filled or hurt or self._was_deleted:
             self._was_deleted = False
