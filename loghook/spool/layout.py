@@ -156,8 +156,13 @@ def write_meta(directory: Path, meta: dict[str, Any]) -> None:
         import json
 
         data = json.dumps(content, default=str).encode("utf-8", "backslashreplace")
-    temporary.write_bytes(data)
+    with open(temporary, "wb", opener=_private) as file:
+        file.write(data)
     temporary.replace(directory / "meta.json")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def read_meta(directory: Path) -> dict[str, Any] | None:

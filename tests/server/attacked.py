@@ -22,6 +22,9 @@ def main(home: Path, options: dict[str, Any]) -> None:
     if "descriptors" in options:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (options.pop("descriptors"), hard))
+    for name in ("certfile", "keyfile"):
+        if name in options:
+            options[name] = Path(options[name])
     patience = Patience(**options.pop("patience", {}))
     with Server(home, port=0, patience=patience, **options) as server:
         about = {"url": server.url, "link": server.sign_in_link, "key": server.key, "routes": server.routes}
