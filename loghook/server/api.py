@@ -77,7 +77,8 @@ class API:
         """
         limit, before, text = _page(request, 50)
         grouped = _one_word(request, "by", "project")
-        project = None if _one_word(request, "without", "project") else _text(request, "project")
+        without, named = _one_word(request, "without", "project"), _text(request, "project")
+        project = None if without else named
 
         def read(connection: Connection) -> Response:
             now = self._clock()

@@ -119,3 +119,9 @@ QUERIES: tuple[dict[str, Any], ...] = (
     {"format": "csv", "after": 1},
     {"before": "x"},
 )
+
+
+def test_each_parameter_is_checked_whatever_stands_beside_it(client: Any) -> None:
+    """A parameter that is wrong is refused also where another one makes it matter no more."""
+    assert client.get("/overview", without="project", project="x" * 1001).status_code == 400
+    assert client.get("/overview", by="project", project="x" * 1001).status_code == 400

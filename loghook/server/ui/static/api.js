@@ -1,4 +1,4 @@
-// The way to the server: where it is, one GET, and a poll that backs off.
+// The way to the server: where it is, one request, and a poll that backs off.
 
 // The address of this module names the root, so that any proxy path in front of it works.
 export const ROOT = new URL("../", import.meta.url);
@@ -14,7 +14,12 @@ export class Failure extends Error {
 }
 
 // The JSON at an API path. `query` maps names to a value, left out where it is empty, or to a list of values.
-export async function get(path, query = {}) {
+export const get = (path, query = {}) => ask("GET", path, query);
+
+// Deletes what is at an API path.
+export const remove = (path, query = {}) => ask("DELETE", path, query);
+
+async function ask(method, path, query) {
   const url = new URL("api/v1/" + path, ROOT);
   for (const [name, value] of Object.entries(query)) {
     const several = Array.isArray(value);
@@ -23,6 +28,7 @@ export async function get(path, query = {}) {
     }
   }
   const response = await fetch(url, {
+    method,
     headers: { Accept: "application/json" },
     credentials: "same-origin",
     signal: AbortSignal.timeout(PATIENCE_MS),

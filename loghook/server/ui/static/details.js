@@ -1,5 +1,6 @@
 // What is known of a run besides its numbers and its log.
 
+import { care } from "./care.js";
 import { h, settle } from "./dom.js";
 import * as format from "./format.js";
 
@@ -12,7 +13,8 @@ export function details(pane, run) {
   pane.dataset.key = key;
   const search = pane.querySelector("input");
   if (search && (search === document.activeElement || search.value)) return;
-  pane.replaceChildren(...[facts(run), lost(run), params(run.params || {}, run.internal), writers(run.writers || [])].filter(Boolean));
+  if (pane.querySelector("[role=status] button.quiet")) return;
+  pane.replaceChildren(...[facts(run), lost(run), params(run.params || {}, run.internal), writers(run.writers || []), section("Data", ...care(run))].filter(Boolean));
 }
 
 function facts(run) {
