@@ -34,7 +34,8 @@ CHROMIUM_ARGUMENTS = [
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-PATIENCE = 10_000
+PATIENCE = 60_000
+"""Milliseconds. After a poll the page waits four times as long as it took, and some things come with each third."""
 LINK = re.compile(r"https?://\S+/sign-in\?token=\S+")
 
 

@@ -84,13 +84,13 @@ def test_grouping_is_in_the_address_and_remembered(lab: Server, open_page: Any, 
     expect(page.locator(".run")).to_have_count(13)
     page.get_by_role("button", name="Group by project").click()
     expect(headings(page)).to_have_text(ALL)
-    assert page.url.endswith("?by=project")
+    expect(page).to_have_url(f"{lab.url}?by=project")
     page.goto(lab.url)
     expect(headings(page)).to_have_text(ALL)
-    assert page.url.endswith("?by=project")
+    expect(page).to_have_url(f"{lab.url}?by=project")
     page.get_by_role("button", name="Group by project").click()
     expect(page.locator(".run")).to_have_count(13)
-    assert "by=" not in page.url
+    expect(page).to_have_url(lab.url)
     page.reload()
     expect(page.locator(".run")).to_have_count(13)
 
