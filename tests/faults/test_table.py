@@ -58,7 +58,7 @@ def test_readme_keeps_what_was_not_run_again(tmp_path: Path) -> None:
 
 
 def test_a_seed_gives_a_row_the_same_chance(tmp_path: Path) -> None:
-    """The same seed makes the same row do the same, whichever rows are run beside it, and another row something else."""
+    """One seed makes one row do the same, whichever rows are run beside it, and another row something else."""
     one, again, other = (Campaign(row(name), tmp_path, 7, long=False) for name in ("one", "one", "other"))
     assert one.random.random() == again.random.random() != other.random.random()
     assert (one.times(3, 1000), Campaign(row("one"), tmp_path, 7, long=True).times(3, 1000)) == (3, 1000)
