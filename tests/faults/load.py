@@ -106,12 +106,16 @@ def crowd(campaign: Campaign) -> Figures:
     seconds = TEN_MINUTES if campaign.long else 40.0
     records = int(AN_HOUR * seconds / TEN_MINUTES / WRITERS)
     server = Serving(campaign.folder / "server")
+    clients: list[subprocess.Popen[str]] = []
     try:
         writers = writing(server, records, seconds)
         pages = client(server, "pages", server.url, RUNS, PAGES)
+        clients += [*writers, pages]
         said = [answer(process, seconds + 600) for process in writers]
         looked = answer(pages, 60)
     finally:
+        for process in clients:
+            process.kill()
         server.stop()
     wrong = [sentence for one in said for sentence in one["wrong"]]
     later = sum((Counter(one["later"]) for one in said), Counter[str]())
@@ -136,12 +140,17 @@ def killed(campaign: Campaign) -> Figures:
     records = int(AN_HOUR * seconds / TEN_MINUTES / WRITERS)
     server = Serving(campaign.folder / "server")
     wrong: list[str] = []
+    clients: list[subprocess.Popen[str]] = []
     kills = 0
     try:
         writers = writing(server, records, seconds)
         pages = client(server, "pages", server.url, RUNS, PAGES)
+        clients += [*writers, pages]
+        before = 0
         while any(process.poll() is None for process in writers):
-            time.sleep(campaign.random.uniform(0.5, 4.0))
+            # It has to get somewhere between two deaths, or on a slow machine the writers would never come to an end.
+            before = progress(server, writers, before)
+            time.sleep(campaign.random.uniform(0.0, 3.0))
             server.kill()
             kills += 1
             found = check(server.home) if kills % 10 == 1 else []
@@ -150,10 +159,29 @@ def killed(campaign: Campaign) -> Figures:
         said = [answer(process, 60) for process in writers]
         answer(pages, 60)
     finally:
+        for process in clients:
+            process.kill()
         server.stop()
     wrong += [sentence for one in said for sentence in one["wrong"]]
     lost, twice = stored(server.home, records, wrong)
-    return Figures(kills, lost, twice, tuple(wrong), f"{WRITERS * records:,} records; integrity check clean")
+    return Figures(kills, lost, twice, tuple(wrong), f"{WRITERS * records:,} records of {WRITERS} writers")
+
+
+def progress(server: Serving, writers: list[subprocess.Popen[str]], before: int, timeout: float = 60.0) -> int:
+    """Wait until a server has more than `before` bytes of its writers' logs, or they are over; return how many.
+
+    Only while it lives: the last one to close a database tidies up in it, and that is the next server's to do.
+    """
+    deadline = time.monotonic() + timeout
+    connection = sqlite3.connect(server.home / "server" / "loghook.db", timeout=60)
+    try:
+        while True:
+            (found,) = connection.execute("SELECT coalesce(sum(next_offset), 0) FROM writers").fetchone()
+            if found > before or time.monotonic() > deadline or all(one.poll() is not None for one in writers):
+                return int(found)
+            time.sleep(0.05)
+    finally:
+        connection.close()
 
 
 def check(home: Path) -> list[str]:

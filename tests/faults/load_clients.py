@@ -26,6 +26,8 @@ from loghook import transports
 from loghook.credentials import KeySource
 from loghook.transports.base import Batch, Delivered, TryLater
 
+MOST = 2000
+"""Records in a batch of a writer that is late."""
 POINTS = 500
 LINES = 300
 PATIENCE = 300.0
@@ -56,7 +58,11 @@ class Writer(threading.Thread):
         began, offset = time.monotonic(), 0
         body = event(event="writer_started", writer={"pid": self.number, "host": "load", "rank": self.rank})
         while self.delivered < self.records and not self.wrong:
-            due = min(self.records, math.ceil((time.monotonic() - began + 1) / self.seconds * self.records))
+            due = min(
+                self.records,
+                self.delivered + MOST,
+                math.ceil((time.monotonic() - began + 1) / self.seconds * self.records),
+            )
             body += b"".join(self.record(number) for number in range(self.delivered, due))
             offset = self.deliver(transport, Batch(self.run_id, f"w{self.number}", offset, body))
             self.delivered, body = due, b""
