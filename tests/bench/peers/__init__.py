@@ -86,8 +86,8 @@ class BasePeer(ABC):
     def close(self) -> None:  # noqa: B027 - not every peer needs it
         """What the documentation says is done at the end."""
 
-    @staticmethod
-    def kept(folder: Path) -> Iterable[int]:
+    @classmethod
+    def kept(cls, folder: Path) -> Iterable[int]:
         """The numbers of the records in what it left behind."""
         return ()
 

@@ -20,8 +20,8 @@ class _Peer(BasePeer):
     def log(self, number: int) -> None:
         self._log.info("record %07d", number)
 
-    @staticmethod
-    def kept(folder: Path) -> Iterable[int]:
+    @classmethod
+    def kept(cls, folder: Path) -> Iterable[int]:
         return (int(number) for number in re.findall(r"record (\d{7})", (folder / "train.log").read_text()))
 
 

@@ -34,15 +34,17 @@ class _Peer(BasePeer):
 
         loghook.flush(60)
 
-    @staticmethod
-    def kept(folder: Path) -> Iterable[int]:
+    pattern = rb"record (\d{7})"
+
+    @classmethod
+    def kept(cls, folder: Path) -> Iterable[int]:
         from loghook.spool import writers
 
         for spool in writers(folder):
             offset = spool.first
             while body := spool.read(offset, 1 << 20):
                 offset += len(body)
-                yield from (int(number) for number in re.findall(rb"record (\d{7})", body))
+                yield from (int(number) for number in re.findall(cls.pattern, body))
 
 
 PEER = _Peer

@@ -10,6 +10,7 @@ class _Peer(loghook.PEER):
 
     scheme = "polyaxon0+http"
     place = "/user/project"
+    pattern = rb'"number":(\d+)'
 
     def log(self, number: int) -> None:
         self._log.info("", extra={"metrics": {"number": float(number)}})

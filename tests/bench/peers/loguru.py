@@ -25,8 +25,8 @@ class _Peer(BasePeer):
     def close(self) -> None:
         self._logger.complete()
 
-    @staticmethod
-    def kept(folder: Path) -> Iterable[int]:
+    @classmethod
+    def kept(cls, folder: Path) -> Iterable[int]:
         return (int(number) for number in re.findall(r"record (\d{7})", (folder / "train.log").read_text()))
 
 

@@ -22,8 +22,8 @@ class _Peer(BasePeer):
     def close(self) -> None:
         self._writer.close()
 
-    @staticmethod
-    def kept(folder: Path) -> Iterable[int]:
+    @classmethod
+    def kept(cls, folder: Path) -> Iterable[int]:
         from tensorboardX.proto.event_pb2 import Event
 
         for path in folder.glob("events.*"):

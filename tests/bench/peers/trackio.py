@@ -27,8 +27,8 @@ class _Peer(BasePeer):
     def close(self) -> None:
         self._trackio.finish()
 
-    @staticmethod
-    def kept(folder: Path) -> Iterable[int]:
+    @classmethod
+    def kept(cls, folder: Path) -> Iterable[int]:
         for path in folder.glob("*.db"):
             for (metrics,) in sqlite3.connect(path).execute("SELECT metrics FROM metrics"):
                 text = metrics if isinstance(metrics, bytes) else str(metrics).encode()

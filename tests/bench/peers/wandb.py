@@ -25,8 +25,8 @@ class _Peer(BasePeer):
     def close(self) -> None:
         self._run.finish()
 
-    @staticmethod
-    def kept(folder: Path) -> Iterable[int]:
+    @classmethod
+    def kept(cls, folder: Path) -> Iterable[int]:
         for path in folder.glob("**/*.wandb"):
             yield from (int(number) for number in re.findall(rb"(\d+)\.5\b", path.read_bytes()))
 
