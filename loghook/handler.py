@@ -21,8 +21,8 @@ from loghook.threads import own_threads
 
 __all__ = ["LogHookHandler"]
 
-_LAST, _MOST = 0.5, 1.0
-"""Seconds, at least and at most, for what is logged last of all."""
+_LAST = 0.5
+"""Seconds, at least, for what is logged last of all."""
 
 
 class LogHookHandler(logging.Handler):
@@ -117,7 +117,7 @@ class LogHookHandler(logging.Handler):
     def close(self) -> None:
         """Called by dictConfig, and by logging when the process ends; a record that comes later is still taken."""
         if session.is_finished(self.run):
-            self.run.drain(max(_LAST, min(_MOST, ending.left(self.run.patience))))
+            self.run.drain(max(_LAST, ending.left(self.run.patience)))
         else:
             self.was_closed = True
             if self.run.keeper:

@@ -14,6 +14,8 @@ from typing import Any
 
 from loghook.spool import WriterSpool, writers
 
+from .stopwatch import Stopwatch
+
 __all__ = ["Ended", "Script", "by_writer", "events", "finish", "last_end", "messages"]
 
 INSTALL = """\
@@ -27,7 +29,7 @@ log = logging.getLogger("train")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a script ended: its exit status, what it said, and how many seconds it took."""
+    """How a script ended: its exit status, what it said, and its seconds, without those of a busy machine."""
 
     status: int
     out: str
@@ -75,14 +77,14 @@ class Script:
 
 def finish(process: subprocess.Popen[str], timeout: float = 60.0) -> Ended:
     """Wait for the end of a process, which is killed if it does not come within `timeout` seconds."""
-    started = time.monotonic()
+    started, watch = time.monotonic(), Stopwatch(process.pid)
     with process:
         try:
             out, err = process.communicate(timeout=timeout)
         except BaseException:
             process.kill()
             raise
-    return Ended(process.returncode, out, err, time.monotonic() - started)
+    return Ended(process.returncode, out, err, watch.since(started))
 
 
 def lines(spool: WriterSpool) -> Iterator[dict[str, Any]]:

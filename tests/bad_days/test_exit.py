@@ -15,9 +15,9 @@ import pytest
 from loghook.credentials import KeySource
 from loghook.destinations import destination
 from loghook.sync import sync
-from loghook.testing import Answer, AwkwardServer, FakeLoghookServer, Platform
+from loghook.testing import Answer, AwkwardServer, FakeLoghookServer, Platform, Request
 
-from ..scripts import Ended, Script, finish, messages
+from ..scripts import Ended, Script, events, finish, messages
 
 MakeScript = Callable[..., Script]
 
@@ -28,9 +28,12 @@ for i in range({COUNT}):
 sys.exit(3)
 """
 SHUTDOWN = 1.0
-QUICK = {"LOGHOOK_SHUTDOWN_TIMEOUT": str(SHUTDOWN), "LOGHOOK_API_KEY": "a-key-for-tests-0001"}
+KEY = {"LOGHOOK_API_KEY": "a-key-for-tests-0001"}
+QUICK = {"LOGHOOK_SHUTDOWN_TIMEOUT": str(SHUTDOWN), **KEY}
+PATIENT = {"LOGHOOK_SHUTDOWN_TIMEOUT": "60", **KEY}
+"""Where the platform is well: what it gets is the question, and not how long a busy machine takes for that."""
 ALLOWANCE = 3.0
-"""Seconds for the interpreter, the imports and 10,000 records on a busy machine."""
+"""Seconds for the interpreter, the imports and 10,000 records."""
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_a_short_script_delivers_all_of_itself(
     count: int, script: MakeScript, server: FakeLoghookServer, home: Path
 ) -> None:
     """A script that logs and ends at once has all of it on the platform, with no call to flush, and says nothing."""
-    ended = script(f"for i in range({count}): log.info('%d', i)\n").run(LOGHOOK_URL=server.url, **QUICK)
+    ended = script(f"for i in range({count}): log.info('%d', i)\n").run(LOGHOOK_URL=server.url, **PATIENT)
     assert (ended.status, ended.out, ended.err) == (0, "", "")
     assert delivered(server.platform) == [str(i) for i in range(count)]
     assert [event["event"] for event in server.platform.events() if "event" in event] == [
@@ -69,7 +72,7 @@ def test_a_short_script_delivers_all_of_itself(
 
 def test_what_is_delivered_leaves_nothing_behind(script: MakeScript, server: FakeLoghookServer, home: Path) -> None:
     """Once the platform has everything, the spool of a program that ended is gone."""
-    script("log.info('hi')").run(LOGHOOK_URL=server.url, **QUICK)
+    script("log.info('hi')").run(LOGHOOK_URL=server.url, **PATIENT)
     assert not [path for path in home.rglob("*") if path.is_file()]
 
 
@@ -82,7 +85,7 @@ def test_what_is_logged_last_of_all_is_delivered(script: MakeScript, server: Fak
         "loghook.install('run')\n"
         "logging.getLogger('train').info('first')\n"
     )
-    ended = script(code, install=False).run(LOGHOOK_URL=server.url, **QUICK)
+    ended = script(code, install=False).run(LOGHOOK_URL=server.url, **PATIENT)
     assert (ended.status, ended.err) == (0, "")
     assert delivered(server.platform) == ["first", "last"]
 
@@ -93,7 +96,7 @@ KILL = "os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)"
 @pytest.mark.parametrize("ending", ["raise ValueError('no')", KILL])
 def test_a_script_that_is_ended_delivers_its_tail(ending: str, script: MakeScript, server: FakeLoghookServer) -> None:
     """An exception or a SIGTERM loses nothing of what was logged before it, nor the run's end."""
-    script(f"for i in range(100): log.info('%d', i)\n{ending}\n").run(LOGHOOK_URL=server.url, **QUICK)
+    script(f"for i in range(100): log.info('%d', i)\n{ending}\n").run(LOGHOOK_URL=server.url, **PATIENT)
     assert delivered(server.platform) == [str(i) for i in range(100)]
     assert server.platform.events()[-1]["event"] == "run_ended"
 
@@ -146,9 +149,8 @@ def test_a_platform_in_trouble_holds_nobody_up(
     last = [line for line in ended.ours if "loghook sync" in line]
     assert len(last) == 1
     assert len(ended.ours) <= 2
-    why = r" \(.+\)" if len(ended.ours) == 1 else ""
     said = rf"loghook: {COUNT + 3} events for {url} wait in {home}/\S+; `loghook sync` sends them"
-    assert re.fullmatch(said + why, last[0])
+    assert re.fullmatch(rf"{said}( \(.+\))?", last[0])  # with the reason, if it was known by then and not said before
     assert messages(home) == [str(i) for i in range(COUNT)]
     deliver_the_rest(home, server.url)
     deliver_the_rest(home, server.url)
@@ -202,12 +204,12 @@ def interrupt_twice(process: subprocess.Popen[str], number: signal.Signals) -> E
 def test_a_dead_destination_does_not_hold_up_the_other(script: MakeScript, server: FakeLoghookServer) -> None:
     """With two destinations and one of them silent, the other has everything before the program is gone."""
     url, close = silent()
-    ended = script(MANY).run(LOGHOOK_URL=f"{url},{server.url}", **QUICK)
+    ended = script(MANY).run(LOGHOOK_URL=f"{url},{server.url}", LOGHOOK_SHUTDOWN_TIMEOUT="5", **KEY)
     close()
     assert ended.status == 3
     assert delivered(server.platform) == [str(i) for i in range(COUNT)]
     assert len([line for line in ended.ours if "wait in" in line]) == 1
-    assert ended.seconds < SHUTDOWN + ALLOWANCE
+    assert ended.seconds < 5 + ALLOWANCE
 
 
 def test_quiet_means_not_a_byte(script: MakeScript) -> None:
@@ -251,9 +253,12 @@ def test_install_is_quick_whatever_the_platform(script: MakeScript) -> None:
         "    if event in ('socket.connect', 'socket.getaddrinfo') and threading.get_ident() == main:\n"
         "        touched.append(event)\n"
         "sys.addaudithook(watch)\n"
-        "start = time.perf_counter()\n"
+        "def waited():\n"
+        "    with open('/proc/thread-self/schedstat') as file:\n"
+        "        return int(file.read().split()[1]) / 1e9\n"
+        "start = time.perf_counter() - waited()\n"
         "loghook.install('run')\n"
-        "taken = time.perf_counter() - start\n"
+        "taken = time.perf_counter() - waited() - start\n"
         "logging.getLogger('train').info('hi')\n"
         "print(touched, taken < 0.5)\n"
     )
@@ -284,3 +289,81 @@ def test_a_process_that_can_open_no_file_ends_as_it_would(
     """Where no file can be opened any more the exit status and the terminal stay as they would be without us."""
     ended = script(f"{NO_FILES}{ending}\n").run(LOGHOOK_URL=server.url, **QUICK)
     assert (ended.status, ended.others) == (status, "")
+
+
+TWO = """\
+import loghook
+loghook.Experiment("beside", capture_io=False)
+log.info("hi")
+"""
+
+
+def test_a_signal_ends_every_run(script: MakeScript, home: Path) -> None:
+    """SIGTERM ends the run of install and an experiment that is open beside it, each with its reason."""
+    assert script(f"{TWO}{KILL}\n").run().status == -signal.SIGTERM
+    ends = events(home, "run_ended")
+    assert [(end["status"], end["reason"]) for end in ends] == [("stopped", "SIGTERM")] * 2
+
+
+@pytest.mark.slow
+def test_several_runs_end_by_one_deadline(script: MakeScript) -> None:
+    """However many runs there are, all of them together take no longer than the shutdown timeout."""
+    url, close = silent()
+    code = "import loghook\nopen_ = [loghook.Experiment(str(n), capture_io=False) for n in range(3)]\nlog.info('hi')\n"
+    ended = script(code).run(LOGHOOK_URL=url, LOGHOOK_SHUTDOWN_TIMEOUT="4", **KEY)
+    close()
+    assert ended.status == 0
+    assert len([line for line in ended.ours if " wait in " in line]) == 4
+    assert 3 < ended.seconds < 4 + ALLOWANCE
+
+
+def test_a_disk_that_hangs_holds_nobody_up(script: MakeScript) -> None:
+    """A keeper that does not come back is left behind; one line says so, and the exit status is the program's own."""
+    code = (
+        "run = loghook.install()\n"
+        "run.chores.append(lambda: time.sleep(600))\n"
+        "log.info('hi')\n"
+        "time.sleep(1)\n"
+        "sys.exit(3)\n"
+    )
+    ended = script(code).run(LOGHOOK_SHUTDOWN_TIMEOUT="2")
+    assert (ended.status, ended.others) == (3, "")
+    assert len(ended.ours) == 1
+    assert "does not answer" in ended.ours[0]
+    assert ended.seconds < 1 + 2 + ALLOWANCE
+
+
+def test_where_nobody_listens_nobody_waits(script: MakeScript) -> None:
+    """Where the connection is refused the end does not cost the shutdown timeout: the events are in the spool."""
+    url, close = refusing()
+    ended = script(MANY).run(LOGHOOK_URL=url, LOGHOOK_SHUTDOWN_TIMEOUT="30", **KEY)
+    close()
+    assert ended.status == 3
+    assert ended.seconds < 10
+    assert len([line for line in ended.ours if " wait in " in line]) == 1
+
+
+def test_what_comes_last_of_all_waits_for_nobody_for_long(script: MakeScript, server: FakeLoghookServer) -> None:
+    """A platform that falls silent behind the end of the run does not hold up what an atexit callback logs."""
+    code = (
+        "import atexit, logging, urllib.request\n"
+        "def last():\n"
+        f"    urllib.request.urlopen('{server.url}/silence').read()\n"
+        "    logging.getLogger('train').info('last')\n"
+        "atexit.register(last)\n"
+        "import loghook\n"
+        "loghook.install('run')\n"
+        "logging.getLogger('train').info('first')\n"
+    )
+    respond = server.respond
+
+    def silence(request: Request) -> Answer:
+        if request.path == "/silence":
+            server.respond = lambda request: Answer(delay=60.0)
+            return Answer()
+        return respond(request)
+
+    server.respond = silence
+    ended = script(code, install=False).run(LOGHOOK_URL=server.url, LOGHOOK_SHUTDOWN_TIMEOUT="2", **KEY)
+    assert ended.status == 0
+    assert ended.seconds < 2 + ALLOWANCE

@@ -14,12 +14,12 @@ from pathlib import Path
 from loghook.credentials import KeySource
 from loghook.destinations import destination
 from loghook.sync import sync
+from tests.stopwatch import Stopwatch
 
 from .campaign import Campaign, Figures, Row
 from .proxy import Proxy
 from .pythons import found, siblings
 from .serving import Platform
-from .stopwatch import Stopwatch
 from .troubles import TROUBLES
 
 __all__ = ["ROWS"]

@@ -358,3 +358,33 @@ def test_a_request_after_close_works_or_says_why(server: AwkwardServer, http: Ht
 def test_a_request_knows_its_content() -> None:
     """The recorded request unpacks a gzip body."""
     assert Request("POST", "/x?a=1", {"content-encoding": "gzip"}, gzip.compress(b"x")).content == b"x"
+
+
+def test_where_nobody_is_the_outcome_says_so(server: AwkwardServer) -> None:
+    """A refused connection and an unknown name are told from every trouble with somebody who is there."""
+    server.script(Answer(cut=0))
+    there = Http(Address.parse(server.url), timeout=5.0)
+    outcome = there.request("POST", "/", body=b"x")
+    assert isinstance(outcome, TryLater)
+    assert not outcome.absent
+    there.close()
+    server.close()
+    for url in (server.url, "http://nowhere.invalid"):
+        http = Http(Address.parse(url), timeout=5.0)
+        outcome = http.request("POST", "/", body=b"x")
+        assert isinstance(outcome, TryLater)
+        assert outcome.absent
+        http.close()
+
+
+def test_who_is_in_a_hurry_waits_no_longer_than_that(server: AwkwardServer) -> None:
+    """After `hurry` no exchange goes on beyond that moment, and none begins behind it."""
+    http = Http(Address.parse(server.url), timeout=60.0)
+    server.script(Answer(delay=60.0))
+    began = time.monotonic()
+    http.hurry(began + 0.3)
+    assert isinstance(http.request("POST", "/", body=b"x"), TryLater)
+    assert isinstance(http.request("POST", "/", body=b"x"), TryLater)
+    assert time.monotonic() - began < 30
+    assert len(server.requests) <= 1
+    http.close()

@@ -266,3 +266,18 @@ def test_a_megabyte_goes_through(server: FakeLoghookServer) -> None:
     assert transport.send(Batch("run", "writer", 0, body)) == Delivered(len(body))
     transport.close()
     assert len(server.requests) == 1
+
+
+def test_who_refuses_any_size_is_no_judge_of_an_event(server: FakeLoghookServer) -> None:
+    """A 413 for an event alone counts only if nothing at all is not too large as well."""
+    transport = to(server)
+    alone = Batch("run", "writer", 0, b'{"a": 1}\n')
+    server.script(Answer(413), Answer(413))
+    outcome = transport.send(alone)
+    assert isinstance(outcome, TryLater)
+    assert "413 whatever the size" in outcome.reason
+    server.script(Answer(413))
+    outcome = transport.send(alone)
+    assert isinstance(outcome, Refused)
+    assert outcome.too_large
+    transport.close()
