@@ -15,8 +15,8 @@ from tests.bench.serving import Serve
 __all__ = ["run"]
 
 REQUIREMENTS = ("torch==2.13.0", "tensorboard", "requests", "python-json-logger", "orjson", "click")
-EPOCHS = 40
-STEPS = 60
+EPOCHS = 20
+STEPS = 50
 
 SCRIPT = """
 import json, logging, resource, statistics, sys, time
