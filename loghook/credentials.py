@@ -123,6 +123,10 @@ class KeySource:
             self._warned.add(text)
             self._warn(text)
 
+    def met(self, key: str) -> None:
+        """Takes note of a key that was got elsewhere: it is kept out of sight like those that are found here."""
+        self._found(key)
+
     @property
     def origin(self) -> str:
         """Where the key in use was found, for messages: `LOGHOOK_API_KEY (…9f3c)`; "" while there is none."""

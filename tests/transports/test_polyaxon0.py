@@ -176,12 +176,16 @@ def test_heartbeats_go_once_a_minute(server: FakePolyaxon0) -> None:
 
 
 def test_a_short_lived_token_is_exchanged(server: FakePolyaxon0) -> None:
-    """In a job the ephemeral token is exchanged for another, and again when that one is refused."""
+    """In a job the ephemeral token is exchanged for another, which is kept out of sight, and again after a refusal."""
     experiment = server.begin("someone/digits/experiments/5")
     environ = {"POLYAXON_SECRET_EPHEMERAL_TOKEN": server.ephemeral, "POLYAXON_EXPERIMENT_INFO": INFO}
-    sender = transport(server, environ)
+    known: list[str] = []
+    keys = KeySource(environ=environ, found=known.append)
+    url = f"polyaxon0+{server.url}/someone/digits"
+    sender = Polyaxon0Transport(url, keys, timeout=1.0, clock=Clock(NOW), environ=environ)
     first = batch(record("one"), run="someone.digits.7.5")
     sender.send(first)
+    assert known == server.tokens
     server.tokens[:] = ["another-token-for-tests"]
     assert isinstance(sender.send(batch(record("two"), run="someone.digits.7.5", offset=first.next)), Delivered)
     assert server.exchanged == 2
