@@ -146,10 +146,10 @@ GOALS = [
         "the browser shared two cores with everything else",
     ),
     Goal(
-        "a training loop on a CPU: slower by less than 0.5 %, in the training thread's processor time",
-        _at("training", "thread's CPU %"),
+        "a training loop on a CPU: slower by under 0.5 %; the calls' share of the thread's time / alternating epochs",
+        _at("training", "calls' share %", "thread's CPU %"),
         lambda value: value < 0.5,
-        "{:.2f} %",
+        "{:.2f} / {:.2f} %",
         "eleven records a step cost what eleven calls cost; the loop's own noise is larger",
     ),
     Goal(
