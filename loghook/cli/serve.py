@@ -10,23 +10,17 @@ from loghook.cli import console
 
 __all__ = ["serve"]
 
-
-class Size(click.ParamType[int]):
-    """A number of bytes, or like 20GB."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number of bytes."""
-        from loghook.settings import parse_size
-
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def size(text: str) -> int:
+    """Return a number of bytes given as such or like 20GB."""
+    from loghook.settings import parse_size
+
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command(short_help="Show runs in the browser.")
@@ -63,7 +57,8 @@ PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option(
     "--keep-size",
-    type=Size(),
+    type=size,
+    metavar="SIZE",
     envvar="LOGHOOK_KEEP_SIZE",
     help="Remove the oldest runs once all take more, 20GB say.  [default: keep_size in loghook.json, or never]",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
 import math
 import tempfile
@@ -108,7 +110,10 @@ def check_export(store: Store, run: str, lines: list[dict[str, Any]], got: dict[
     with store.reading() as connection:
         connection.execute("ROLLBACK")
         rows = [orjson.loads(row) for row in b"".join(export(connection, 1, run, "ndjson", 0.0) or ()).splitlines()]
+        table = b"".join(export(connection, 1, run, "csv", 0.0) or ())
         connection.execute("BEGIN")
+    kinds = [row[0] for row in csv.reader(io.StringIO(table.decode("utf-8-sig"), newline=""))]
+    assert kinds.count("record") == len(lines)
     records = [
         {name: value for name, value in row.items() if name != "type"} for row in rows if row["type"] == "record"
     ]

@@ -220,6 +220,7 @@ def _cell(value: object) -> object:
     if isinstance(value, int | float):
         return value
     text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # what no spreadsheet takes, nor Python 3.10
     return f"'{text}" if FORMULA.match(text) else text
 
 
