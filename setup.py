@@ -39,7 +39,8 @@ TEST = [
 FAULTS = ["gunicorn>=23"]
 FUZZ = [
     # It is built for these alone.
-    "atheris>=3; python_version>='3.11' and python_version<'3.14' and sys_platform=='linux' and platform_machine=='x86_64'",
+    "atheris>=3; python_version>='3.11' and python_version<'3.14' and sys_platform=='linux'"
+    " and platform_machine=='x86_64'",
     "openapi-spec-validator>=0.7",
     "schemathesis>=4.10",
 ]
