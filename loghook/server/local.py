@@ -32,6 +32,8 @@ EVERY = 0.25
 LIST_EVERY = 1.0
 """Seconds between two looks for new ones, and for dead ones."""
 FULL_LIST_EVERY = 30.0
+PATIENCE = 2.0
+"""Seconds that a living writer has to write anew what somebody deleted, before reading goes on behind it."""
 BATCH = 512 * 1024
 
 
@@ -43,6 +45,7 @@ class Reading:
     offset: int
     claimed: bool = False
     look_again: float = 0.0
+    gap_since: float = 0.0
 
 
 class Local:
@@ -120,6 +123,8 @@ class Local:
     def _take(self, reading: Reading) -> bool:
         spool = reading.spool
         first = spool.first
+        if self._may_come_back(reading, first):
+            return False
         reading.offset = max(reading.offset, first)
         try:
             body = spool.read(reading.offset, BATCH)
@@ -135,6 +140,14 @@ class Local:
         self._acknowledge(reading, body, stored)
         reading.offset = stored.offset
         return True
+
+    def _may_come_back(self, reading: Reading, first: int) -> bool:
+        """Whether what lies in front of `first` was deleted a moment ago: a living writer writes what it has anew."""
+        if first <= reading.offset or reading.claimed:
+            reading.gap_since = 0.0
+            return False
+        reading.gap_since = reading.gap_since or time.monotonic()
+        return time.monotonic() - reading.gap_since < PATIENCE
 
     def _acknowledge(self, reading: Reading, body: bytes, stored: Stored) -> None:
         before = reading.spool.acknowledged(LOCAL)

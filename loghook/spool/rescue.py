@@ -47,7 +47,7 @@ def rescue(segment: MappedSegment, cuts: Iterable[int] = ()) -> list[tuple[int, 
         position = 0
         while position < segment.size:
             position += os.pwrite(fd, view[position:], position)
-        segment.mended(os.fstat(fd).st_ino)
+        segment.mended()
     finally:
         os.close(fd)
     return [(start - shift, stop - shift) for start, stop in holes]

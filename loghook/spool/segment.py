@@ -80,7 +80,7 @@ class MappedSegment:
         try:
             reserve(fd, size)
             self.map = mmap.mmap(fd, size)
-            self.inode = os.fstat(fd).st_ino
+            self.inode = os.stat(path).st_ino  # asked as `is_hurt` does
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -121,9 +121,9 @@ class MappedSegment:
             return error.errno == errno.EIO  # others may pass
         return status.st_size < self.size or status.st_ino != self.inode
 
-    def mended(self, inode: int) -> None:
-        """Take note that the file, with this number, has all lines again."""
-        self.inode = inode
+    def mended(self) -> None:
+        """Take note that the file has all lines again. Raises OSError when it is gone once more."""
+        self.inode = os.stat(self.path).st_ino
         self._helped = self._guard.helped(self._slot) if self._guard else 0
 
     def activate(self, base: int) -> None:
