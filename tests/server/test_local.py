@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 
 from loghook.server import Server
+from loghook.server.local import PATIENCE
+from loghook.spool import Limits, Log
 
 WaitUntil = Callable[..., None]
 
@@ -158,3 +161,25 @@ def test_unusable_spool(
         wait_until(lambda: client.get("/runs/b").ok and len(spools(home)) == 1)
         assert client.get("/runs/a").status_code == 404
     assert ["w" * 100 in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_what_a_living_writer_writes_anew(home: Path, as_client: Callable[..., Any], wait_until: WaitUntil) -> None:
+    """A file that somebody deletes, and that its living writer writes anew at once, is not passed over."""
+    log = Log(home, "r", {"destinations": {"local": ""}}, Limits(1 << 20, 1 << 18, 1 << 14), mapped=True)
+    log.tidy(["local"])
+    for step in range(200):
+        line = b'{"time":1763740000.5,"level":"INFO","logger":"train","message":"step","step":%d}\n' % step
+        assert log.put(line.replace(b'"step",', b'"%s",' % (b"x" * 50)))
+    assert log.directory is not None
+    first, _ = sorted(log.directory.glob("*.seg"))
+    first.unlink()
+    began = time.monotonic()
+    with Server(home, port=0) as server:
+        client = as_client(server)
+        log.settle()
+        if time.monotonic() - began > PATIENCE:
+            log.close()
+            pytest.skip("this machine is too busy to be quick enough")
+        wait_until(lambda: client.get("/runs/r").ok and len(steps(client, "r")) == 200, timeout=60)
+        assert steps(client, "r") == list(range(200))
+        log.close()
