@@ -31,6 +31,8 @@ _LAST_TRIES = 0.5
 """Seconds between tries, at most, while the process wants to end."""
 _PATIENCE = 1.0
 """Seconds for which nobody may be there before the end of a process waits no longer: longer than a server restarts."""
+_ASKED_FOR = 5.0
+"""Who allows the end of a process more seconds than these, the default, wants all of them used: the disk may go too."""
 _AT_ONCE = 16
 """Spools of dead writers that are held at the same time: each takes one of the user's file descriptors."""
 
@@ -79,6 +81,7 @@ class Listener:
         self._more_candidates = True
         self._urgent = False
         self._deadline: float | None = None
+        self._patience = _PATIENCE
         self._at_work = False
         """Whether the thread delivers; after an interrupted join `is_alive` may deny it."""
         self._thread = threading.Thread(target=self._loop, name="loghook-listener", daemon=True)
@@ -104,6 +107,8 @@ class Listener:
 
     def hurry(self, deadline: float) -> None:
         """Deliver what is there until `deadline` (monotonic seconds), then end; returns at once."""
+        allowed = deadline - time.monotonic()
+        self._patience = _PATIENCE if allowed <= _ASKED_FOR else allowed
         self._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
         self.wake.ring()
 
@@ -160,7 +165,7 @@ class Listener:
         if not self.error or self._own.source.in_memory:
             return False
         lasted = time.monotonic() - self._in_trouble_since
-        return self._not_before >= deadline or (self._own.found_nobody and lasted >= _PATIENCE)
+        return self._not_before >= deadline or (self._own.found_nobody and lasted >= self._patience)
 
     def _is_drained(self) -> bool:
         return self._is_done() and not self._adopted and not self._more_candidates

@@ -113,7 +113,12 @@ class Settings:
     run_id: str = _setting("", "text", _run_id, "Id of the run to join or go on with; a new one if empty.")
     flush_interval: float = _setting(0.25, "seconds", _seconds, "How often new events are sent.")
     heartbeat_interval: float = _setting(10.0, "seconds", _seconds, "How often a run says that it lives.")
-    shutdown_timeout: float = _setting(5.0, "seconds", _seconds, "How long the end of a program may wait for delivery.")
+    shutdown_timeout: float = _setting(
+        5.0,
+        "seconds",
+        _seconds,
+        "How long the end of a program may wait for delivery; 1 s where no server answers, unless more than 5 s is set.",
+    )
     timeout: float = _setting(10.0, "seconds", _timeout, "How long one request may take to connect, and between bytes.")
     spool_limit: int = _setting(1 << 30, "bytes", parse_size, "Most bytes of one process's spool on disk.")
     memory_limit: int = _setting(
@@ -123,7 +128,9 @@ class Settings:
         1 << 20, "bytes", parse_size, "Longest event; of a longer one head and tail are kept."
     )
     batch_size: int = _setting(1 << 20, "bytes", parse_size, "Most bytes of events in one request, before compression.")
-    hooks: bool = _setting(True, "switch", _flag, "Record uncaught exceptions, SIGTERM, SIGHUP, and the code of sys.exit().")
+    hooks: bool = _setting(
+        True, "switch", _flag, "Record uncaught exceptions, SIGTERM, SIGHUP, and the code of sys.exit()."
+    )
     redact: bool = _setting(True, "switch", _flag, "Replace secrets in all that is recorded.")
     redact_names: str = _setting(
         "", "names", _text, "More variables whose values are secrets: names, separated by commas; * for any characters."
