@@ -4,11 +4,15 @@ log N            log N records as fast as it can; answers {"n": how many there a
 rate R S         log R records a second for S seconds, on a thread of its own; answers at once
 rest             answers when that is over
 memory           answers {"mb", "threads", "files"}
+trim             gives back what the C library keeps for later; answers as memory does
 end              leaves the loop, and so the program; the same happens at the end of the input
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import json
 import logging
 import os
@@ -80,6 +84,12 @@ class _Program:
         self._steady.join()
         return {"n": self.number}
 
+    def trim(self) -> dict[str, Any]:
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        return self.memory()
+
     def memory(self) -> dict[str, Any]:
         return {
             "mb": _memory(),
@@ -99,6 +109,8 @@ class _Program:
                 self.say(self.rest())
             elif command == "memory":
                 self.say(self.memory())
+            elif command == "trim":
+                self.say(self.trim())
             else:
                 break
 
