@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from loghook.spool.segment import MappedSegment, MemorySegment
 __all__ = ["Contents"]
 
 _BLOCK = 1 << 20
+_PATIENCE = 2.0
+"""Seconds that a disk may refuse to give a line back before the line is given up."""
 
 
 class Contents:
@@ -30,6 +33,8 @@ class Contents:
         self._maps = maps
         self._counted = (0, 0)
         self.losses = Losses()
+        self._given_up = 0
+        self._unreadable: dict[int, float] = {}
 
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Return whole lines from `offset` on, at most `max_bytes` or one line that is longer; b"" for nothing (yet).
@@ -40,14 +45,33 @@ class Contents:
             return data
         try:
             data = self._reader.read(offset, max_bytes) if self._reader else b""
-        except (LookupError, OSError):
+        except (LookupError, OSError) as error:
             if data := self._read_maps(offset, max_bytes):
                 return data
+            if isinstance(error, OSError) and error.errno == errno.EIO:
+                if self._is_end(offset):
+                    return b""
+                self._give_up(offset)
             raise
         data = data or self._read_maps(offset, max_bytes)
         if not data and offset < (first := self.first):
             raise LookupError(f"offset {offset} is gone: the log begins at {first}")
         return data
+
+    def _is_end(self, offset: int) -> bool:
+        ends = [*(segment.end() for segment in self._backlog), *(segment.end() for segment in self._maps())]
+        return bool(ends) and offset >= max(ends)
+
+    def _give_up(self, offset: int) -> None:
+        """Have the log begin at what is in memory, once a dead disk has refused for a while what lies at an offset."""
+        since = self._unreadable.setdefault(offset, time.monotonic())
+        if time.monotonic() - since > _PATIENCE and (bases := [base for base in self._bases() if base > offset]):
+            self._given_up = min(bases)
+            self.losses.note(self._given_up)
+            self._unreadable = {}
+
+    def _bases(self) -> list[int]:
+        return [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
 
     def _read_maps(self, offset: int, max_bytes: int) -> bytes:
         """Read from memory maps: what is left of a file that somebody deleted, or that can't be opened now."""
@@ -84,14 +108,14 @@ class Contents:
     def first(self) -> int:
         """The oldest offset that is still there. Raises OSError when a file can't be opened."""
         # in the order in which lines move: what leaves memory meanwhile is then seen on disk
-        bases = [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
+        bases = self._bases()
         try:
             pieces = self._reader.refresh() if self._reader else []
         except OSError as error:
             if error.errno != errno.EIO or not bases:
                 raise
             pieces = []  # a disk that is dead: what there is is in memory
-        return min([*bases, *(piece.base for piece in pieces[:1])], default=0)
+        return max(min([*bases, *(piece.base for piece in pieces[:1])], default=0), self._given_up)
 
     @property
     def count(self) -> int:
@@ -139,11 +163,16 @@ class Contents:
         offset, count = self._counted
         return max(1, round(size * count / offset)) if offset and count else 1
 
-    def note_filled(self, filled: list[tuple[int, int]], lowest: int) -> None:
-        """Take note of stretches that are filler now; those below `lowest` are nobody's loss (one thread only)."""
+    def note_filled(self, filled: list[tuple[int, int]], known: Acknowledged) -> None:
+        """Take note of stretches that are filler now (one thread only).
+
+        What the slowest destination has, which is `known`, is nobody's loss, and counted by it if it was not here.
+        """
+        if self._counted[0] < known.offset:
+            self._counted = (known.offset, known.events + known.refused)
         counted = self._counted[0]
         for start, stop in filled:
-            if stop <= lowest:
+            if stop <= known.offset:
                 continue
             fillers = self.count_from(start, min(stop, counted)) if start < counted else 0
             uncounted = self._about(stop - max(start, counted)) if stop > counted else 0
@@ -152,15 +181,15 @@ class Contents:
     def lost(self, known: Acknowledged, *, now: bool = False) -> int:
         """Return how many events turn out to be gone for good, and count them no longer (one thread only).
 
-        `known` is what the slowest destination has. What is under way to it may arrive though its file is gone, so
-        this waits until it has got past the place, or not: `now`.
+        `known` is what the slowest destination has, and all of it is counted. What is under way to it may arrive
+        though its file is gone, so this waits until it has got past the place, or not: `now`.
         """
         if not self.losses or (known.offset < self.losses.until and not now):
             return 0
         end, count = self._counted
         there = self.count_from(max(known.offset, self.first), end) if end > known.offset else 0
         right = known.events + known.refused + there
-        self._counted = (max(end, known.offset), right)
+        self._counted = (end, right)
         return self.losses.settle(count - right)
 
     def delete(self, offset: int) -> list[Path]:

@@ -223,8 +223,8 @@ class Log:
             return
         hurt = [segment for segment in self._maps() if segment.is_hurt()]
         # a reader that has everything deletes files too, and says so before it does
-        acknowledged = [self.acks.get(name).offset for name in self._destinations]
-        lowest = min(acknowledged, default=0)
+        known = self._slowest(self._destinations)
+        acknowledged, lowest = [self.acks.get(name).offset for name in self._destinations], known.offset
         filled: list[tuple[int, int]] = []
         for segment in hurt:
             if segment.end() <= lowest:
@@ -247,12 +247,14 @@ class Log:
             first = self.first
             if first > lowest:
                 self._contents.losses.note(first)
-            self._contents.note_filled(filled, lowest)
+            self._contents.note_filled(filled, known)
             self.drops.gone(lambda end: lowest < end <= first or any(a < end <= b for a, b in filled))
 
     def count_lost(self, *, now: bool = False) -> None:
         """Count what went with files that somebody took away; `now`, or once the slowest destination is past it."""
-        if self._destinations and (lost := self._contents.lost(self._slowest(self._destinations), now=now)):
+        slowest = self._slowest(self._destinations or [])
+        self._contents.keep_count()  # up to there at least
+        if self._destinations and (lost := self._contents.lost(slowest, now=now)):
             self.drops.add("deleted", lost)
 
     def _slowest(self, destinations: list[str]) -> Acknowledged:
@@ -264,7 +266,6 @@ class Log:
         self._lowest = self._slowest(destinations).offset
         self.drops.arrived(self._lowest)
         try:
-            self._contents.keep_count()
             self.count_lost()
             self._supply.forget(self._contents.delete(self._lowest))
         except OSError as error:

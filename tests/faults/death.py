@@ -113,7 +113,7 @@ def tear(files: list[Path], chance: random.Random, count: int) -> int:
         data = path.read_bytes()
         starts = [found.start() for found in re.finditer(rb'\n\{"time"[^\n]*"count"[^\n]*', data)]
         with path.open("r+b") as file:
-            for start in chance.sample(starts, min(count // len(files), len(starts) - 1)):
+            for start in chance.sample(starts, max(0, min(count // len(files), len(starts) - 1))):
                 file.seek(start + chance.randrange(1, data.index(b"\n", start + 1) - start))
                 file.write(b"\0")
                 torn += 1

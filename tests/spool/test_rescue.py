@@ -124,6 +124,27 @@ def test_a_file_that_is_mapped_no_more_holds_nobody_up(home: Path, harm: Callabl
 
 
 @needs_guard
+def test_what_was_delivered_is_not_lost(home: Path) -> None:
+    """Of lines that went before they were counted those that a destination has are not told as lost."""
+    log = open_log(home, LIMITS)
+    for number in range(100):
+        assert log.put(line(number, 100))
+        if number == 9:
+            log.tidy(["a"])
+    log.acks.move("a", 6000, events=60)
+    segment = log._segment
+    assert isinstance(segment, MappedSegment)
+    os.truncate(segment.path, 0)
+    log.settle()
+    assert log.put(line(100, 100))
+    log.acks.move("a", log.end(), events=log.count_from(6000))
+    log.tidy(["a"])
+    assert log.drops.counts() == {"deleted": 40}
+    assert log.accepted == log.acks.get("a").events
+    log.close()
+
+
+@needs_guard
 def test_what_was_told_in_a_lost_line_is_told_again(home: Path) -> None:
     """Drops whose event went with a file are news again."""
     log = filled(home, 10)
