@@ -414,6 +414,15 @@ def test_output_too_is_recorded_as_it_was_printed(tmp_path: Path, home: Path) ->
     assert messages(home, "stdout") == SHAPES["private key"].split("\n")
 
 
+def test_a_variable_may_have_any_name(tmp_path: Path, home: Path) -> None:
+    """A record with the secret of a variable whose name is no UTF-8 is kept, and shows the name escaped."""
+    code = "log.warning('it is abcd1234-efgh5678', extra={'note': 'abcd1234-efgh5678'})\n"
+    Script(tmp_path, code).run(**{"MY\udcff_TOKEN": "abcd1234-efgh5678"})
+    [event] = events(home, "record")
+    assert event["message"] == "it is [redacted: MY\\udcff_TOKEN]"
+    assert event["extra"] == {"note": "[redacted: MY\\udcff_TOKEN]"}
+
+
 def test_further_names_are_a_setting(tmp_path: Path, home: Path) -> None:
     """LOGHOOK_REDACT_NAMES names more variables."""
     code = "log.warning('it is %s', os.environ['SITE_CODE'])\n"

@@ -43,8 +43,8 @@ _NAMED = re.compile(rf"(?:{NAME}|^token|_pwd)$", re.IGNORECASE)
 
 
 def placeholder(what: str) -> str:
-    """Return what stands in the place of a secret."""
-    return f"[redacted: {what}]"
+    """Return what stands in the place of a secret; the name of a variable may be no UTF-8, this always is."""
+    return f"[redacted: {what.encode('utf-8', 'backslashreplace').decode()}]"
 
 
 def is_near(text: str, start: int, end: int) -> bool:
