@@ -171,7 +171,7 @@ def test_the_newest_keys_are_known() -> None:
 
 
 def test_names_hide_params() -> None:
-    """What a param or an extra of a telling name holds is replaced at any depth; numbers and special tokens are not."""
+    """What a param or an extra of a telling name holds is replaced at any depth; switches, special tokens are not."""
     params = {"db": {"password": "abcd", "user": "joe"}, "apiKey": "shrt", "pad_token": "[PAD]", "max_tokens": 4096}
     event = {"event": "params", "params": {**params, "token": True, "auth_token": "x-y-z", "primary_key": "name"}}
     shown = json.loads(Redaction().rewritten(orjson.dumps(event)))["params"]
@@ -181,6 +181,31 @@ def test_names_hide_params() -> None:
         "apiKey": "[redacted: apiKey]",
         "auth_token": "[redacted: auth_token]",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "shown"),
+    [
+        ("password", 12345678, "[redacted: password]"),
+        ("db_pwd", 0.12345, "[redacted: db_pwd]"),
+        ("api_key", ["a", "hunter2hunter2", [4711]], ["a", "[redacted: api_key]", ["[redacted: api_key]"]]),
+        ("credentials", {"user": "joe doe", "n": [1, None]}, {"user": "[redacted: credentials]", "n": [1, None]}),
+        ("secret", {"api_key": {"a": "abcd"}}, {"api_key": {"a": "[redacted: api_key]"}}),
+        ("use_auth_token", True, True),
+        ("access_token", None, None),
+        ("hub_token", ["[PAD]", "<eos>", "***", ""], ["[PAD]", "<eos>", "***", ""]),
+        ("token", "abcd", "[redacted: token]"),
+        ("token", 50256, 50256),
+        ("token", ["the", "lazy", {"id": 50256}], ["the", "lazy", {"id": 50256}]),
+        ("max_tokens", [4096, "abcd"], [4096, "abcd"]),
+    ],
+)
+def test_a_name_hides_whatever_it_holds(name: str, held: object, shown: object) -> None:
+    """Texts and numbers under a telling name are replaced, in lists and mappings too; what says nothing stays."""
+    line = orjson.dumps({"event": "params", "params": {"a": [{name: held}]}})
+    once = Redaction().rewritten(line)
+    assert json.loads(once)["params"] == {"a": [{name: shown}]}
+    assert Redaction().rewritten(once) == once
 
 
 def test_a_printed_private_key_leaves_one_line() -> None:

@@ -177,8 +177,22 @@ class Redaction:
         return value
 
     def _item(self, name: str, item: Any, named: bool) -> Any:
-        is_plain = isinstance(item, str) and len(item) > 3 and not item.startswith(("[", "<", "***"))  # [PAD], <eos>
-        return placeholder(name) if named and is_plain and is_secret_name(name) else self.value(item, named=named)
+        if not named or not is_secret_name(name):
+            return self.value(item, named=named)
+        if name.lower() == "token" and not isinstance(item, str):  # what a language model reads has that name too
+            return self.value(item, named=named)
+        return self._hidden(name, item)
+
+    def _hidden(self, name: str, item: Any) -> Any:
+        """Return what stands under a name for a secret without its texts and numbers, but for [PAD], <eos> and 1."""
+        if isinstance(item, list):
+            return [self._hidden(name, one) for one in item]
+        if isinstance(item, dict):
+            inner = item.items()
+            return {self._replaced(key): self._hidden(key if is_secret_name(key) else name, one) for key, one in inner}
+        if item is None or isinstance(item, bool) or len(str(item)) <= 3 or str(item).startswith(("[", "<", "***")):
+            return self.value(item)
+        return placeholder(name)
 
     def _replaced(self, text: str) -> str:
         if not self.look(text):
