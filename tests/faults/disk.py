@@ -82,7 +82,7 @@ class Victims:
         program = Counting(
             self.campaign.folder / f"{self.tried}",
             threads=4,
-            total=2500,
+            total=2000,
             size=400,
             pause=0.001,
             before=before,
@@ -154,7 +154,7 @@ def with_limit(campaign: Campaign) -> Figures:
     """Run programs none of whose files may grow beyond some size."""
     with serving(campaign.folder / "platform") as api:
         victims = Victims(campaign, api)
-        for number in range(campaign.times(4, 100)):
+        for number in range(campaign.times(3, 100)):
             limit = campaign.random.choice([0, 31, 4096, 65_535, 65_536, 200_000, campaign.random.randrange(300_000)])
             victims.run(campaign.folder / f"home-{number}", before=LIMIT.format(limit))
     return victims.figures()
@@ -202,7 +202,7 @@ def set_back(campaign: Campaign) -> Figures:
     """Set the programs' clocks back by a day while they log."""
     with serving(campaign.folder / "platform") as api:
         victims = Victims(campaign, api)
-        for number in range(campaign.times(2, 30)):
+        for number in range(campaign.times(1, 30)):
             victims.run(campaign.folder / f"home-{number}", after=BACK + END)
     return victims.figures()
 
@@ -211,7 +211,7 @@ def dying(campaign: Campaign) -> Figures:
     """Let the file system fail midway, as one on a disk that died: every read and write is an error from then on."""
     with serving(campaign.folder / "platform") as api:
         victims = Victims(campaign, api)
-        for number in range(campaign.times(2, 30)):
+        for number in range(campaign.times(1, 30)):
             image, point = campaign.folder / f"image-{number}", campaign.folder / f"disk-{number}"
             image.touch()
             os.truncate(image, 16 << 20)
@@ -243,7 +243,7 @@ ROWS = [
         "a disk that is full at any moment, freed again or not",
         LIVES_ON,
         lambda campaign: on_small_disks(
-            campaign, options=lambda chance: f"size={chance.randrange(50_000, 2_000_000)}", short=4, long=100
+            campaign, options=lambda chance: f"size={chance.randrange(50_000, 2_000_000)}", short=3, long=100
         ),
     ),
     Row(
@@ -251,7 +251,7 @@ ROWS = [
         "a disk without inodes",
         "the same",
         lambda campaign: on_small_disks(
-            campaign, options=lambda chance: f"size=16m,nr_inodes={chance.randrange(2, 20)}", short=3, long=60
+            campaign, options=lambda chance: f"size=16m,nr_inodes={chance.randrange(2, 20)}", short=2, long=60
         ),
     ),
     Row("Disk", "no file may grow beyond some size (`RLIMIT_FSIZE`)", "the same", with_limit),
@@ -259,13 +259,13 @@ ROWS = [
         "Disk",
         "the home folder becomes read-only",
         "the same",
-        lambda campaign: with_trouble(campaign, trouble=read_only, before=DROP_RIGHTS, short=3, long=60),
+        lambda campaign: with_trouble(campaign, trouble=read_only, before=DROP_RIGHTS, short=2, long=60),
     ),
     Row(
         "Disk",
         "the home folder is deleted, again and again",
         "the same",
-        lambda campaign: with_trouble(campaign, trouble=deleted, about=250, short=3, long=60),
+        lambda campaign: with_trouble(campaign, trouble=deleted, about=250, short=2, long=60),
     ),
     Row(
         "Disk",
