@@ -32,7 +32,7 @@ KEY = {"LOGHOOK_API_KEY": "a-key-for-tests-0001"}
 QUICK = {"LOGHOOK_SHUTDOWN_TIMEOUT": str(SHUTDOWN), **KEY}
 PATIENT = {"LOGHOOK_SHUTDOWN_TIMEOUT": "60", **KEY}
 """Where the platform is well: what it gets is the question, and not how long a busy machine takes for that."""
-ALLOWANCE = 3.0
+ALLOWANCE = 6.0
 """Seconds for the interpreter, the imports and 10,000 records."""
 
 
@@ -140,7 +140,7 @@ def test_a_platform_in_trouble_holds_nobody_up(
     """The process is gone within the shutdown timeout, its exit code its own; one line says what waits, and it does."""
     url, close = TROUBLES[trouble]()
     try:
-        ended = script(MANY).run(LOGHOOK_URL=url, **QUICK)
+        ended = script(MANY).run(LOGHOOK_URL=url, LOGHOOK_HEARTBEAT_INTERVAL="600", **QUICK)
     finally:
         close()
     assert ended.status == 3
@@ -260,7 +260,7 @@ def test_install_is_quick_whatever_the_platform(script: MakeScript) -> None:
         "loghook.install('run')\n"
         "taken = time.perf_counter() - waited() - start\n"
         "logging.getLogger('train').info('hi')\n"
-        "print(touched, taken < 0.5)\n"
+        "print(touched, taken < 3)\n"
     )
     ended = script(code, install=False).run(LOGHOOK_URL=url, **{**QUICK, "LOGHOOK_SHUTDOWN_TIMEOUT": "0.2"})
     close()
@@ -336,10 +336,10 @@ def test_a_disk_that_hangs_holds_nobody_up(script: MakeScript) -> None:
 def test_where_nobody_listens_nobody_waits(script: MakeScript) -> None:
     """Where the connection is refused the end does not cost the shutdown timeout: the events are in the spool."""
     url, close = refusing()
-    ended = script(MANY).run(LOGHOOK_URL=url, LOGHOOK_SHUTDOWN_TIMEOUT="30", **KEY)
+    ended = script(MANY).run(LOGHOOK_URL=url, LOGHOOK_SHUTDOWN_TIMEOUT="5", **KEY)
     close()
     assert ended.status == 3
-    assert ended.seconds < 10
+    assert ended.seconds < 4.9
     assert len([line for line in ended.ours if " wait in " in line]) == 1
 
 
