@@ -33,9 +33,9 @@ def delete(
     """Delete a RUN for good: its records, metrics and params, and what its programs left in the spools of this machine.
 
     RUN is an id as `loghook runs` prints it, or a name that one run alone has. It is deleted at a loghook server, found
-    as `loghook runs` does; where none runs on this machine, in the home folder. A run that goes on is deleted only with
-    --force; what its programs send from then on is thrown away. A program that is started later with the same id makes
-    the run anew.
+    as `loghook runs` does; where none runs on this machine, in the home folder; with --database in that file alone, and
+    the spools stay as they are. A run that goes on is deleted only with --force; what its programs send from then on is
+    thrown away. A program that is started later with the same id makes the run anew.
 
     Example: loghook delete 0123abcd --yes
     """

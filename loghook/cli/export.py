@@ -38,8 +38,8 @@ def export(
     """Write out a RUN with everything in it: status, params, drops, each record, each point of each metric.
 
     RUN is an id as `loghook runs` prints it, or a name that one run alone has. It is read from a loghook server, as
-    `loghook runs` does; where none runs on this machine, from the database and the spools in the home folder. The last
-    line counts what came: without it the export was cut off.
+    `loghook runs` does; where none runs on this machine, from the database and the spools in the home folder; with
+    --database from that file alone. The last line counts what came: without it the export was cut off.
 
     Example: loghook export 0123abcd --format csv -o run.csv
     """

@@ -42,7 +42,7 @@ def picked(text: str, url: str | None, home: Path, database: Path | None = None)
     """Find a run at the first server that answers, or, where none was named and none runs, in the home folder.
 
     `text` is its id, at least eight characters that no other run's id begins with, or the name that it alone has.
-    Raises Failed, ServerError, ConfigurationError.
+    With `database` it is looked for in that file alone. Raises Failed, ServerError, ConfigurationError.
     """
     if database is None and not _is_here(url, home):
         yield _at_a_server(text, find(url, home))
@@ -51,6 +51,8 @@ def picked(text: str, url: str | None, home: Path, database: Path | None = None)
     from loghook.server.care.offline import opened
 
     with opened(home, database) as offline:
+        if offline.home is None and next(writers(home), None) is not None:
+            console.note(f"the spools in {home} are left as they are: with another database they have nothing to do")
         yield Picked(_named(text, offline.run, offline.runs), None, offline)
 
 

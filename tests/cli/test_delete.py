@@ -120,6 +120,31 @@ def test_without_a_server_it_works_in_the_home_folder(loghook: Command, home: Pa
     assert not list(writers(home))
 
 
+@pytest.mark.slow
+def test_with_another_database_the_spools_stay(loghook: Command, home: Path, tmp_path: Path) -> None:
+    """A run exported or deleted in a copy of the database leaves the home folder's spools for that folder's server."""
+    train("one", "a" * 32)
+    assert loghook("export", "one").returncode == 0
+    copy = tmp_path / "copy.db"
+    assert loghook("backup", str(copy)).returncode == 0
+    train("two", "b" * 32)
+    train("one", "a" * 32)
+    before = {path: path.read_bytes() for path in (home / "spool").rglob("*") if path.is_file()}
+    for arguments in (("export", "one"), ("delete", "one", "--yes")):
+        ended = loghook(*arguments, "--database", str(copy))
+        assert ended.returncode == 0, ended.stderr
+        (line,) = ended.stderr.splitlines()
+        assert f"the spools in {home} are left as they are" in line
+    assert "there is no run" in loghook("export", "one", "--database", str(copy)).stderr
+    assert {path: path.read_bytes() for path in (home / "spool").rglob("*") if path.is_file()} == before
+    assert len(list(writers(home))) == 2
+    with Server(home, port=0):
+        deadline = time.monotonic() + 60
+        while runs(loghook) != ["a" * 32, "b" * 32] or list(writers(home)):
+            assert time.monotonic() < deadline
+        assert '"type":"end","records":2,' in loghook("export", "one").stdout
+
+
 def test_a_database_that_is_not_there_is_told(loghook: Command, home: Path) -> None:
     """Where --database names nothing, one line says so, and no database is made."""
     ended = loghook("delete", "one", "--yes", "--database", str(home / "none.db"))

@@ -27,10 +27,13 @@ MOST_RUNS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """An open database: the home folder that it belongs to, and the number of this machine's own account."""
+    """An open database, and the number of this machine's own account.
+
+    `home` is the home folder that it belongs to, None for one that belongs elsewhere: no spools are read into it.
+    """
 
     store: Store
-    home: Path
+    home: Path | None
     account: int
 
     def run(self, text: str) -> dict[str, Any] | None:
@@ -51,29 +54,36 @@ class Offline:
 
 @contextlib.contextmanager
 def opened(home: Path, database: Path | None = None) -> Iterator[Offline]:
-    """Open the database of a home folder, or another one, and take what this machine's spools hold.
+    """Open the database of a home folder, and take what the spools there hold; or another one, and leave them alone.
 
     Raises ServerError: a server runs, there is nothing here, or the file cannot be used.
     """
-    path = database or home / "server" / "loghook.db"
+    own = home / "server" / "loghook.db"
+    path = database or own
+    is_own = path.resolve() == own.resolve()
     if not path.exists() and (database is not None or next(writers(home), None) is None):
         raise ServerError(f"there is no database {path}, and no run in {home}")
     with contextlib.ExitStack() as stack:
         try:
-            (home / "server").mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = HomeLock(home / "server" / "lock")
-            stack.callback(lock.release)
-            lock.tell(f"process {os.getpid()}, a command")
+            if is_own:
+                (home / "server").mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = HomeLock(home / "server" / "lock")
+                stack.callback(lock.release)
+                lock.tell(f"process {os.getpid()}, a command")
             stack.callback(HomeLock(Path(f"{path}.lock"), guards=path).release)
             store = Store(path)
             stack.callback(store.close)
-            accounts = Accounts(store)
-            local = Local(home, Ingest(store), accounts.local)
-            stack.callback(local.close)
-            while local.look():
-                pass
-            yield Offline(store, home, accounts.local)
+            account = Accounts(store).local
+            if is_own:
+                _take_spools(home, store, account)
+            yield Offline(store, home if is_own else None, account)
         except sqlite3.Error as error:
             raise ServerError(f"{path} cannot be used: {error}") from error
         except OSError as error:
             raise ServerError(f"{error.filename or path} cannot be used: {error.strerror}") from error
+
+
+def _take_spools(home: Path, store: Store, account: int) -> None:
+    with contextlib.closing(Local(home, Ingest(store), account)) as local:
+        while local.look():
+            pass
