@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -18,10 +19,12 @@ import requests
 
 from loghook.errors import ConfigurationError
 from loghook.server import Server
+from loghook.server.care.export import Removed, export
 from loghook.server.care.removal import Remover, condemn
 from loghook.server.care.retention import Keep, Retention
 from loghook.server.ingest import Ingest
 from loghook.server.store import Store
+from loghook.server.store.schema import connect_reader
 from loghook.spool import writers
 
 NOW = 1_763_740_000.0
@@ -126,6 +129,54 @@ def test_a_run_number_is_never_given_twice(server: Server, client: Any, record: 
     connection.close()
     assert numbers["c"] == 3
     assert client.read("/runs/c")["counts"] == {"logs": 1, "metrics": 0}
+
+
+@pytest.mark.parametrize("until", ["record", "metric", "point"])
+@pytest.mark.parametrize("form", ["ndjson", "csv"])
+def test_an_export_of_what_is_deleted_meanwhile_has_no_end(
+    tmp_path: Path, record: Callable[..., dict[str, Any]], form: str, until: str
+) -> None:
+    """An export whose run is deleted while it is written breaks off, without the line that says that it is whole."""
+    store = Store(tmp_path / "a.db")
+    events = [record("line", metrics={"m1": step, "m2": step}, step=step) for step in range(3_000)]
+    body = "".join(json.dumps(event) + "\n" for event in events).encode()
+    Ingest(store).events(1, "gone", "w", 0, body)
+    with contextlib.closing(connect_reader(store.path)) as connection:
+        parts = export(connection, 1, "gone", form, NOW)
+        assert parts is not None
+        came = []
+        for part in parts:
+            came.append(part)
+            if any(line.startswith((f'{{"type":"{until}"'.encode(), until.encode())) for line in part.splitlines()):
+                break
+        store.writer.run(lambda connection: condemn(connection, 1, "gone", NOW, closed=True, force=True))
+        remover = Remover(store)
+        while remover.look():
+            pass
+        with pytest.raises(Removed, match="the run was deleted while it was exported"):
+            came.extend(parts)
+    assert came
+    assert not any(line.startswith((b'{"type":"end"', b"end")) for line in b"".join(came).splitlines())
+    store.close()
+
+
+def test_an_export_ends_only_after_its_run_was_seen_to_be_there(
+    tmp_path: Path, record: Callable[..., dict[str, Any]]
+) -> None:
+    """A run that is out of sight, and of which nothing is missing yet, gets no last line either."""
+    store = Store(tmp_path / "a.db")
+    Ingest(store).events(1, "gone", "w", 0, json.dumps(record("line", metrics={"m": 1.0})).encode() + b"\n")
+    with contextlib.closing(connect_reader(store.path)) as connection:
+        parts = export(connection, 1, "gone", "ndjson", NOW)
+        assert parts is not None
+        assert next(parts).startswith(b'{"type":"run"')
+        store.writer.run(lambda connection: condemn(connection, 1, "gone", NOW, closed=True, force=True))
+        Ingest(store).events(1, "gone", "w2", 0, json.dumps(record("another run")).encode() + b"\n")
+        left: list[bytes] = []
+        with pytest.raises(Removed, match="the run was deleted"):
+            left.extend(parts)
+    assert [json.loads(line)["type"] for line in b"".join(left).splitlines()] == ["record", "metric", "point"]
+    store.close()
 
 
 @pytest.mark.slow

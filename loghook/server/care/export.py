@@ -26,6 +26,7 @@ from typing import Any
 
 import orjson
 
+from loghook.errors import ServerError
 from loghook.server.answers import number, points
 from loghook.server.present import present
 from loghook.server.store import series, views
@@ -46,8 +47,8 @@ INNER = ("writers", "counts", "params", "dropped")
 """Facts of a run that are lists or objects, and not shown as one cell."""
 
 
-class Removed(RuntimeError):
-    """The run was deleted while it was given out."""
+class Removed(ServerError):
+    """The run was deleted while it was given out, or not all of it is there."""
 
 
 def export(connection: sqlite3.Connection, account: int, run: str, form: str, now: float) -> Iterator[bytes] | None:
@@ -63,18 +64,28 @@ def export(connection: sqlite3.Connection, account: int, run: str, form: str, no
         connection.execute("ROLLBACK")
     if details is None or key is None:
         return None
-    return FORMATS[form](_pages(connection, key, details))
+    return FORMATS[form](_whole(connection, account, key, details))
 
 
-def _pages(connection: sqlite3.Connection, run: int, details: Row) -> Iterator[list[Row]]:
-    """The rows of a run, a page at a time."""
+def _whole(connection: sqlite3.Connection, account: int, key: int, details: Row) -> Iterator[list[Row]]:
+    """The rows of a run, a page at a time. Raises Removed instead of giving a last one where something is missing."""
     came = {"records": 0, "set_aside": 0, "metrics": 0, "points": 0}
+    yield from _pages(connection, key, details, came)
+    # What a run consists of goes only once the run itself is out of sight: if it is there now, all of that was.
+    if views.run_number(connection, account, details["id"]) != key:
+        raise Removed("the run was deleted while it was exported")
+    yield [{"type": "end", **came}]
+
+
+def _pages(connection: sqlite3.Connection, run: int, details: Row, came: dict[str, int]) -> Iterator[list[Row]]:
+    """All rows but the last one; counts them."""
     yield [{"type": "run", **details}]
     writers = dict(connection.execute("SELECT number, id FROM writers WHERE run = ?", (run,)).fetchall())
     ranks = {writer["id"]: writer["rank"] for writer in details["writers"]}
     for lines in _lines(connection, run, details["counts"]["logs"]):
         came["records"] += len(lines)
         yield [_record(found, text, writers.get(writer, ""), ranks) for found, writer, text in lines]
+    _check("records", came["records"], details["counts"]["logs"])
     for page in _set_aside(connection, run, writers):
         came["set_aside"] += len(page)
         yield page
@@ -84,9 +95,11 @@ def _pages(connection: sqlite3.Connection, run: int, details: Row) -> Iterator[l
             for page in _points(connection, run, totals):
                 came["points"] += sum(row["type"] == "point" for row in page)
                 yield page
-    if came["records"] != details["counts"]["logs"]:
-        raise Removed(f"run {details['id']} was deleted while it was exported")
-    yield [{"type": "end", **came}]
+
+
+def _check(what: str, came: int, count: int) -> None:
+    if came != count:
+        raise Removed(f"{came} of {count} {what} are there: the run was deleted while it was exported, or is damaged")
 
 
 def _lines(connection: sqlite3.Connection, run: int, count: int) -> Iterator[list[tuple[int, int, str]]]:
@@ -160,11 +173,14 @@ def _points(connection: sqlite3.Connection, run: int, totals: series.Totals) -> 
     last = "NaN" if metric.last is None else number(metric.last)
     numbers = {"last": last, "min": number(metric.low), "max": number(metric.high)}
     yield [{"type": "metric", **about, "count": metric.count, **numbers}]
+    came = 0
     while part is not None:
+        came += len(part)
         yield [
             {"type": "point", **about, "step": step, "time": time, "value": value} for step, time, value in points(part)
         ]
         part = next(parts, None)
+    _check(f"points of {totals.name!r}", came, metric.count)
 
 
 def _ndjson(pages: Iterable[list[Row]]) -> Iterator[bytes]:
