@@ -84,7 +84,8 @@ def serve(
     there too. Other machines reach it only with --host 0.0.0.0 or an address of this machine, and only with a key.
     What ended scripts left for other platforms is sent to those, as `loghook sync` does.
 
-    --keep-days and --keep-size remove old runs, for good: never one that goes on, nor one that was lost within a day.
+    --keep-days and --keep-size remove old runs, for good: never one that goes on, nor one that was lost within a day;
+    which are lost, a server tells only once it was up for a day.
 
     --database names the file that holds the runs, a copy made by `loghook backup` say: the server goes on from there.
 

@@ -21,7 +21,7 @@ from loghook.errors import ConfigurationError
 from loghook.server import Server
 from loghook.server.care.export import Removed, export
 from loghook.server.care.removal import Remover, condemn
-from loghook.server.care.retention import Keep, Retention
+from loghook.server.care.retention import Keep, Retention, Uptime
 from loghook.server.ingest import Ingest
 from loghook.server.store import Store
 from loghook.server.store.schema import connect_reader
@@ -281,9 +281,9 @@ def ids(store: Store) -> list[str]:
         return [run for (run,) in connection.execute("SELECT id FROM runs WHERE account > 0 ORDER BY id").fetchall()]
 
 
-def kept(store: Store, keep: Keep, now: float) -> None:
-    """Let go what has to go."""
-    remover, retention = Remover(store), Retention(store, keep, clock=lambda: now)
+def kept(store: Store, keep: Keep, now: float, up: float = DAY) -> None:
+    """Let go what has to go, at a server that has been up for some seconds."""
+    remover, retention = Remover(store), Retention(store, keep, clock=lambda: now, up=lambda: up)
     while remover.look() or retention.look():
         pass
 
@@ -311,6 +311,43 @@ def test_runs_go_by_age(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     told = [record.getMessage() for record in caplog.records if "was removed" in record.getMessage()]
     assert [line.split()[1] for line in told] == ["old", "old-lost"]
     assert all("30 days" in line for line in told)
+
+
+@pytest.mark.parametrize("keep", [Keep(days=2), Keep(size=1)])
+def test_a_server_that_was_away_takes_no_run_for_lost(tmp_path: Path, keep: Keep) -> None:
+    """A run without an end, not heard of while no server was up, stays until a server was up for a day; others go."""
+    store = Store(tmp_path / "a.db")
+    offset = fill(store, "training", NOW - 3 * DAY, end=False)
+    fill(store, "over", NOW - 3 * DAY)
+    kept(store, keep, NOW, up=0)
+    assert ids(store) == ["training"]
+    kept(store, keep, NOW + DAY - 1, up=DAY - 1)
+    assert ids(store) == ["training"]
+    body = b'{"time":%d,"message":"still there"}\n' % (NOW + DAY)
+    Ingest(store, clock=lambda: NOW + DAY).events(1, "training", "w", offset, body)
+    kept(store, keep, NOW + 1.9 * DAY, up=1.9 * DAY)
+    assert ids(store) == ["training"]
+    kept(store, keep, NOW + 4 * DAY, up=4 * DAY)
+    assert ids(store) == []
+    store.close()
+
+
+def test_a_server_is_up_since_its_last_long_pause() -> None:
+    """Time counts from the start, and anew after a stop, a suspension and a jump of the clock, whichever way."""
+    shown, passed = NOW, 0.0
+    up = Uptime(lambda: shown, lambda: passed)
+
+    def after(seconds: float, jump: float = 0.0) -> float:
+        nonlocal shown, passed
+        passed += seconds
+        shown += seconds + jump
+        return up()
+
+    assert [after(600.0) for _ in range(200)][-1] == 120_000
+    assert after(1.0, jump=-5.0) == 120_001
+    for seconds, jump in ((2 * DAY, 0.0), (1.0, 2 * DAY), (1.0, -2 * DAY)):
+        assert after(seconds, jump) == 0
+        assert after(600.0) == 600
 
 
 def test_runs_go_by_size_the_oldest_first(tmp_path: Path) -> None:
@@ -419,8 +456,10 @@ def test_a_server_lets_go_of_old_runs(
     """A server that keeps runs for some days, as its file of settings says, removes older ones by itself."""
     with Server(home, port=0) as server:
         client = as_client(server)
-        client.send([{"time": time.time() - 40 * DAY, "message": "old"}], run="old")
-        client.send([{"time": time.time() - 20 * DAY, "message": "young"}], run="young")
+        for run, days in (("old", 40), ("young", 20)):
+            at = time.time() - days * DAY
+            end = {"time": at, "event": "run_ended", "status": "success"}
+            client.send([{"time": at, "message": run}, end], run=run)
     content = json.loads((home / "loghook.json").read_bytes())
     (home / "loghook.json").write_text(json.dumps({**content, "keep_days": 30, "keep_size": "20GB"}))
     with Server(home, port=0) as server:

@@ -1,8 +1,9 @@
 """Which runs go by themselves: those that nothing was heard of for too long, and the oldest once all take too much.
 
 Off unless asked for. A run that goes on never goes, nor does one that is lost, for a day: its machine may only be
-asleep or cut off. Age counts from when a run was last heard of. Size is what the database takes on the disk, but for
-what is free in it. What went is told in one line of the server's log.
+asleep or cut off. Nor does one without an end go before the server itself was up for a day: until then there was
+nobody to hear of it, and its program may go on all the same. Age counts from when a run was last heard of. Size is
+what the database takes on the disk, but for what is free in it. What went is told in one line of the server's log.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 
 from loghook.errors import ConfigurationError
@@ -21,13 +22,15 @@ from loghook.server.care.removal import CONDEMNED, Condemned, condemn, given_bac
 from loghook.server.store import Store
 from loghook.settings import parse_size
 
-__all__ = ["Keep", "Retention", "keep_in"]
+__all__ = ["Keep", "Retention", "Uptime", "keep_in"]
 
 logger = logging.getLogger("loghook.server")
 
 EVERY = 60.0
 """Seconds between two looks at ages and sizes."""
 DAY = 24 * 3600.0
+PAUSE = 3600.0
+"""Seconds that a server may have been stopped for, or its clock been put by, and still be taken to have been up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,33 @@ def keep_in(path: Path) -> Keep:
         raise ConfigurationError(f'{path}: "keep_days" is a number of days, "keep_size" a size like "20GB"') from None
 
 
+class Uptime:
+    """How long this process could hear of runs without a long pause, in seconds. Call it again and again.
+
+    It begins anew after the process was stopped, or the machine suspended, and after its clock was put: how long a run
+    was silent is not known then.
+
+    Args:
+        clock: epoch seconds.
+        monotonic: seconds; may or may not go on while the machine is suspended.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        self._began = self._last = monotonic()
+        self._last_clock = clock()
+
+    def __call__(self) -> float:
+        """Return the seconds until now."""
+        now, clock = self._monotonic(), self._clock()
+        passed, shown = now - self._last, clock - self._last_clock
+        if passed > PAUSE or abs(shown - passed) > PAUSE:
+            self._began = now
+        self._last, self._last_clock = now, clock
+        return now - self._began
+
+
 class Retention:
     """Lets runs go; call `look` again and again, from one thread.
 
@@ -65,21 +95,30 @@ class Retention:
         store: the runs.
         keep: what is kept.
         clock: epoch seconds.
+        up: how long the server has been up, in seconds, see `Uptime`.
     """
 
-    def __init__(self, store: Store, keep: Keep, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keep: Keep,
+        clock: Callable[[], float] = time.time,
+        up: Callable[[], float] | None = None,
+    ) -> None:
         self._store = store
         self._keep = keep
         self._clock = clock
+        self._up = up or Uptime(clock)
         self._next = 0.0
         self._complained = False
 
     def look(self) -> bool:
         """Let the oldest run go that has to; true when there may be more. Raises sqlite3.Error, Closed."""
         now = self._clock()
+        up = self._up()
         if self._keep == Keep() or (abs(self._next - now) <= EVERY and now < self._next):
             return False
-        found = self._store.writer.run(lambda connection: self._let_go(connection, now))
+        found = self._store.writer.run(lambda connection: self._let_go(connection, now, up))
         if found is None:
             self._next = now + EVERY
             return False
@@ -89,34 +128,35 @@ class Retention:
         logger.warning(sentence, run.id, run.name, run.logs, silent, why)
         return True
 
-    def _let_go(self, connection: sqlite3.Connection, now: float) -> tuple[Condemned, str] | None:
+    def _let_go(self, connection: sqlite3.Connection, now: float, up: float) -> tuple[Condemned, str] | None:
         days, size = self._keep.days, self._keep.size
         if days is not None:
-            run = self._oldest(connection, now, now - days * DAY)
+            run = self._oldest(connection, now, up, now - days * DAY)
             if run is not None:
                 return run, f"only the last {days:g} days are kept"
         if size is not None:
             taken = _taken(connection)
             if taken > size:
-                run = self._oldest(connection, now, now)
+                run = self._oldest(connection, now, up, now)
                 if run is not None:
                     return run, f"all runs together may take {size} bytes, and took {taken}"
                 self._complain(taken, size)
         return None
 
-    def _oldest(self, connection: sqlite3.Connection, now: float, before: float) -> Condemned | None:
+    def _oldest(self, connection: sqlite3.Connection, now: float, up: float, before: float) -> Condemned | None:
         """Condemns the run that was not heard of for longest, and not since a time, if one may go."""
+        lost = now - DAY if up >= DAY else -inf
         row = connection.execute(
             "SELECT account, id FROM runs WHERE account > ? AND last_seen < ? "
             "AND (last_seen < ? OR ended_at >= coalesce(began, 0)) ORDER BY last_seen LIMIT 1",
-            (CONDEMNED, before, now - DAY),
+            (CONDEMNED, before, lost),
         ).fetchone()
         return condemn(connection, row[0], row[1], now, closed=False) if row else None
 
     def _complain(self, taken: int, size: int) -> None:
         if not self._complained:
             self._complained = True
-            logger.warning("the runs take %d bytes, and %d are to be kept; those that are left go on", taken, size)
+            logger.warning("the runs take %d bytes, and %d are to be kept; those that are left may go on", taken, size)
 
 
 def _taken(connection: sqlite3.Connection) -> int:
