@@ -74,7 +74,7 @@ class Left:
             return f"gone after {self.seconds:.1f} s"
         lines = self.said.splitlines()
         ours = [line for line in lines if line.startswith("loghook: ")]
-        waiting = [line for line in ours if " wait in " in line]
+        waiting = [line for line in ours if "`loghook sync` sends them" in line]
         others = [line for line in lines if line not in ours]
         if len(waiting) != ending.lines or len(ours) > 2 * ending.lines:
             return f"on stderr: {ours}"

@@ -31,7 +31,7 @@ def found(folder: Path) -> list[str]:
     """
     known = {_version(place): place for place in siblings()}
     for version in VERSIONS:
-        base = shutil.which(f"python{version}") or next(iter(_of_pyenv(version)), None)
+        base = next(filter(_runs, [*_of_pyenv(version), shutil.which(f"python{version}")]), None)
         if version not in known and base and version != ".".join(map(str, sys.version_info[:2])):
             place = _environment(base, folder / version)
             if place:
@@ -55,6 +55,11 @@ def _environment(base: str, folder: Path) -> str | None:
     (packages,) = folder.glob("lib/python*/site-packages")
     shutil.copytree(Path(loghook.__file__).parent, packages / "loghook", ignore=shutil.ignore_patterns("__pycache__"))
     return str(place)
+
+
+def _runs(base: str | None) -> bool:
+    """Whether it is an interpreter, and not a stand-in for one that is not selected."""
+    return base is not None and subprocess.run([base, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def _has_loghook(place: Path) -> bool:
