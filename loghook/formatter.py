@@ -17,7 +17,7 @@ import orjson
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from loghook.metrics import MAX_NAME, number, numbers
-from loghook.redaction import NONE, Redaction
+from loghook.redaction import NONE, Redaction, are_harmless, has_secret_name
 
 __all__ = ["LogHookFormatter", "encode", "plain"]
 
@@ -50,6 +50,7 @@ class LogHookFormatter(OrjsonFormatter):
         """Replace the secrets that `redaction` knows; a formatter of its own replaces none."""
         self._look = redaction.look
         self._clean = redaction.line
+        self._rewrite = redaction.rewritten
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the event as text, without the newline."""
@@ -98,13 +99,20 @@ class LogHookFormatter(OrjsonFormatter):
             event["file"] = f"{fields['filename']}:{fields['lineno']}"
             line = orjson.dumps(event, None, _LINE)
             if (suspicious or self._look(message)) and len(line) <= self.message_limit:
-                line = self._clean(line)
+                if "extra" in event and not are_harmless(event["extra"]):
+                    line = self._cleaner(event)(line)
+                else:
+                    line = self._clean(line)
         except Exception:
             return self._careful(record)
         if len(line) <= MAX_NAME:  # so short that no name in it can be too long
             return line
         usual = len(line) <= self.message_limit and max(map(len, event.get("metrics", ())), default=0) <= MAX_NAME
         return line if usual else self._careful(record)
+
+    def _cleaner(self, event: dict[str, Any]) -> Callable[[bytes], bytes]:
+        """Return what replaces the secrets in an event's line: all of it is read if the name of an extra says so."""
+        return self._rewrite if "extra" in event and has_secret_name(event["extra"]) else self._clean
 
     def _extras(self, fields: dict[str, Any], event: dict[str, Any]) -> None:
         tail = islice(fields.items(), _USUAL - 1, None)
@@ -156,11 +164,11 @@ class LogHookFormatter(OrjsonFormatter):
         event["file"] = f"{_words(fields.get('filename'))}:{_words(fields.get('lineno'))}"
         portions = _portions(event.get("metrics", {}), self.message_limit // 2)
         if len(portions) < 2:
-            return encode(event, self.message_limit, self._clean)
+            return encode(event, self.message_limit, self._cleaner(event))
         if "step" in event:
             envelope["step"] = event["step"]
         events = [dict(event, metrics=portions[0]), *(dict(envelope, metrics=portion) for portion in portions[1:])]
-        return b"".join(encode(each, self.message_limit, self._clean) for each in events)
+        return b"".join(encode(each, self.message_limit, self._cleaner(each)) for each in events)
 
     def _numbers(self, fields: dict[str, Any], event: dict[str, Any], extra: dict[str, Any]) -> None:
         metrics = fields.get("metrics")

@@ -191,6 +191,7 @@ def test_names_hide_params() -> None:
         ("api_key", ["a", "hunter2hunter2", [4711]], ["a", "[redacted: api_key]", ["[redacted: api_key]"]]),
         ("credentials", {"user": "joe doe", "n": [1, None]}, {"user": "[redacted: credentials]", "n": [1, None]}),
         ("secret", {"api_key": {"a": "abcd"}}, {"api_key": {"a": "[redacted: api_key]"}}),
+        ("password=Abc123 secret", "abcd", "[redacted: secret]"),
         ("use_auth_token", True, True),
         ("access_token", None, None),
         ("hub_token", ["[PAD]", "<eos>", "***", ""], ["[PAD]", "<eos>", "***", ""]),
@@ -204,7 +205,7 @@ def test_a_name_hides_whatever_it_holds(name: str, held: object, shown: object) 
     """Texts and numbers under a telling name are replaced, in lists and mappings too; what says nothing stays."""
     line = orjson.dumps({"event": "params", "params": {"a": [{name: held}]}})
     once = Redaction().rewritten(line)
-    assert json.loads(once)["params"] == {"a": [{name: shown}]}
+    assert json.loads(once)["params"] == {"a": [{Redaction().text(name): shown}]}
     assert Redaction().rewritten(once) == once
 
 
@@ -336,6 +337,33 @@ def test_records_are_rendered_without_secrets(formatter: LogHookFormatter, recor
     for part in ("ss!w", 'p"', "%rd1", SHAPES["AWS key"], "abcd"):
         assert part not in text
     assert "[redacted: " in text
+
+
+@pytest.mark.parametrize("more", [{}, {"metrics": {"count": 3}}, {"metrics": {f"m{i}": 1 for i in range(1000)}}])
+@pytest.mark.parametrize(
+    ("name", "held"), [("api_key", "abcd"), ("db_password", 4711), ("Secret", ["abcd"]), ("x" * 200 + "_pwd", "abcd")]
+)
+def test_the_name_of_an_extra_is_enough(formatter: LogHookFormatter, name: str, held: object, more: Any) -> None:
+    """What an extra of a telling name holds is replaced, again and again, on the fast path and on the careful one."""
+    for _ in range(2):
+        formatter.event(make("hello", note="abcd", number=4711))
+        line = formatter.event(make("hello", note="abcd", **{name: held}, **more)).splitlines()[0]
+        extras = json.loads(line)["extra"]
+        assert extras["note"] == "abcd"
+        assert "[redacted: " in str(extras[name])
+        assert "abcd" not in str(extras[name])
+
+
+def test_extras_of_other_names_stay(formatter: LogHookFormatter) -> None:
+    """However many names extras have, what stands under one that is not telling is what was logged."""
+    extras: dict[Any, Any] = {"token": "word", "keys": "abcd", 7: "seven"}
+    extras.update((f"name-{number}", number) for number in range(3000))
+    for _ in range(2):
+        for name, value in extras.items():
+            record = make("hello")
+            record.__dict__[name] = value
+            assert json.loads(formatter.event(record))["extra"] == {str(name): value}
+        assert json.loads(formatter.event(make("hello", api_key="abcd")))["extra"] == {"api_key": "[redacted: api_key]"}
 
 
 def test_metrics_are_untouched(formatter: LogHookFormatter) -> None:

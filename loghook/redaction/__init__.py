@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
-from loghook.redaction.hints import LONG, is_near, is_secret_name, placeholder
+from loghook.redaction.hints import LONG, are_harmless, has_secret_name, is_near, is_secret_name, placeholder
 from loghook.redaction.private_key import PrivateKey
 from loghook.redaction.values import forms, hints_of, is_secret, secrets_of
 
-__all__ = ["NONE", "PrivateKey", "Redaction"]
+__all__ = ["NONE", "PrivateKey", "Redaction", "are_harmless", "has_secret_name"]
 
 _TOKEN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 _CLASSES = bytes(ord("a") if character in _TOKEN else ord(" ") for character in range(256))
@@ -192,7 +192,7 @@ class Redaction:
             return {self._replaced(key): self._hidden(key if is_secret_name(key) else name, one) for key, one in inner}
         if item is None or isinstance(item, bool) or len(str(item)) <= 3 or str(item).startswith(("[", "<", "***")):
             return self.value(item)
-        return placeholder(name)
+        return placeholder(name if self._replaced(name) == name else "secret")
 
     def _replaced(self, text: str) -> str:
         if not self.look(text):
