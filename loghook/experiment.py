@@ -105,8 +105,15 @@ class Experiment:
         if self._goes_on(f"param {name!r}"):
             self.run.param(name, value)
             if log:
-                self._print(f"{{ {name}: {value} }}")
+                self._print(f"{{ {name}: {self._shown(name, value)} }}")
         return value
+
+    def _shown(self, name: str, value: Value) -> Any:
+        """Return a param's value as the record has it: a secret is not printed either, since prints are recorded."""
+        if not self.run.settings.redact:
+            return value
+        (shown,) = self.run.redaction.value({str(name): value}, named=True).values()
+        return shown
 
     def metric(self, name: str, value: object, log: bool = True, *, step: int | None = None) -> None:
         """Record one value of a metric, however fast they come; `log` prints it.

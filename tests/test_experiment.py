@@ -130,6 +130,14 @@ def test_odd_values_are_printed_and_kept(tmp_path: Path, home: Path) -> None:
 # -------------------------------------------------------------------- the end
 
 
+def test_a_secret_param_is_not_printed(tmp_path: Path, home: Path) -> None:
+    """What is replaced among the params is replaced where `param` prints it, too: prints are recorded."""
+    code = "from loghook import Experiment\nwith Experiment('x') as exp:\n    exp.param('api_key', 'expkey1x')"
+    assert shown(code, tmp_path)[0] == "{ api_key: [redacted: api_key] }"
+    assert not [file for file in home.rglob("*") if file.is_file() and b"expkey1x" in file.read_bytes()]
+    assert shown(code, tmp_path, LOGHOOK_REDACT="0")[0] == "{ api_key: expkey1x }"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
