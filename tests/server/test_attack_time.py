@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,7 +17,9 @@ import pytest
 Attack = Callable[..., Any]
 WaitUntil = Callable[..., None]
 
-IMPATIENT = {"head": 1.0, "part": 1.0, "answer": 1.0}
+PATIENCE = 5.0
+"""Long enough for a client of good will on a busy machine, which may be held up between any two of its steps."""
+IMPATIENT = {"head": PATIENCE, "part": PATIENCE, "answer": PATIENCE}
 ENOUGH = 60
 """Seconds that a test waits for what should come soon; the machine may be busy."""
 
@@ -173,7 +176,7 @@ def test_answers_that_nobody_takes(attacked: Attack, wait_until: WaitUntil) -> N
 
 @pytest.mark.slow
 def test_a_slow_reader_gets_all(attacked: Attack) -> None:
-    """A client that reads slowly, but reads, gets the whole answer, however long it takes."""
+    """A client that reads slowly, but reads, gets the whole answer, though it takes twice as long as any may wait."""
     server = attacked(patience=IMPATIENT)
     server.send("long", *({"time": 1.0, "message": "x" * 1000} for _ in range(2000)))
     request = "GET /api/v1/runs/long/logs?limit=4000 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
@@ -181,10 +184,12 @@ def test_a_slow_reader_gets_all(attacked: Attack) -> None:
         connection.sendall(f"{request}Authorization: Bearer {server.key}\r\n\r\n".encode())
         found = bytearray()
         pause = threading.Event()
+        began = time.monotonic()
         while part := connection.recv(65536):
             found += part
-            if len(found) % 5 == 0:
+            while len(found) > (time.monotonic() - began) * 200_000:
                 pause.wait(0.01)
+        assert time.monotonic() - began > 2 * PATIENCE
     assert len(json.loads(found.partition(b"\r\n\r\n")[2])["logs"]) == 2000
 
 
