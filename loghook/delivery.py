@@ -123,12 +123,18 @@ class Delivery:
         return decision
 
     def _next(self, urgent: bool) -> Batch | None:
-        offset, first = self.cursor, self.source.first
-        if offset < first:  # deleted by somebody, or never there: the platform is told where the log begins now
-            self._taken.clear()
-            self.source.acks.move(self.destination, first, events=0)
-            offset = first
-        body = self.source.read(offset, self.batch_size)
+        while True:
+            offset, first = self.cursor, self.source.first
+            if offset < first:  # deleted by somebody, or never there: the platform is told where the log begins now
+                self._taken.clear()
+                self.source.acks.move(self.destination, first, events=0)
+                offset = first
+            try:
+                body = self.source.read(offset, self.batch_size)
+                break
+            except LookupError:
+                if self.source.first <= offset:  # else it was deleted this moment
+                    raise
         if not body and not self._taken:
             return None
         return Batch(self.source.run, self.source.writer, offset, body, first, urgent)

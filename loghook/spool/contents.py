@@ -43,18 +43,23 @@ class Contents:
         """
         if data := self._backlog.read(offset, max_bytes):
             return data
+        if offset < self._given_up:
+            raise LookupError(f"offset {offset} is gone: the log begins at {self._given_up}")
         try:
             data = self._reader.read(offset, max_bytes) if self._reader else b""
         except (LookupError, OSError) as error:
             if data := self._read_maps(offset, max_bytes):
                 return data
-            if isinstance(error, OSError) and error.errno == errno.EIO:
+            if isinstance(error, LookupError):
+                self._begin_behind(offset)
+            elif error.errno == errno.EIO:
                 if self._is_end(offset):
                     return b""
-                self._give_up(offset)
+                self._lose_patience(offset)
             raise
         data = data or self._read_maps(offset, max_bytes)
         if not data and offset < (first := self.first):
+            self._begin_behind(offset)
             raise LookupError(f"offset {offset} is gone: the log begins at {first}")
         return data
 
@@ -62,13 +67,21 @@ class Contents:
         ends = [*(segment.end() for segment in self._backlog), *(segment.end() for segment in self._maps())]
         return bool(ends) and offset >= max(ends)
 
-    def _give_up(self, offset: int) -> None:
-        """Have the log begin at what is in memory, once a dead disk has refused for a while what lies at an offset."""
+    def _lose_patience(self, offset: int) -> None:
+        """Give up what lies at an offset once a dead disk has refused it for a while."""
         since = self._unreadable.setdefault(offset, time.monotonic())
-        if time.monotonic() - since > _PATIENCE and (bases := [base for base in self._bases() if base > offset]):
-            self._given_up = min(bases)
-            self.losses.note(self._given_up)
+        if time.monotonic() - since > _PATIENCE:
             self._unreadable = {}
+            self._begin_behind(offset)
+
+    def _begin_behind(self, offset: int) -> None:
+        """Have the log begin with what there is behind an offset, whose file is gone."""
+        pieces = self._reader.known if self._reader else []
+        bases = [base for base in (*self._bases(), *(piece.base for piece in pieces)) if base > offset]
+        if bases and min(bases) > self._given_up:
+            begin, self._given_up = max(offset, self._given_up, self._counted[0]), min(bases)
+            uncounted = self._about(self._given_up - begin) if begin < self._given_up else 0
+            self.losses.note(self._given_up, uncounted=uncounted)
 
     def _bases(self) -> list[int]:
         return [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
@@ -150,9 +163,7 @@ class Contents:
             try:
                 data = self.read(offset, _BLOCK)
             except LookupError:  # deleted before it was counted
-                first = max(self.first, offset + 1)
-                self.losses.note(first, uncounted=self._about(first - offset))
-                self._counted = (first, count)
+                self._counted = (max(self.first, offset + 1), count)
                 continue
             if not data:
                 return
@@ -168,8 +179,11 @@ class Contents:
 
         What the slowest destination has, which is `known`, is nobody's loss, and counted by it if it was not here.
         """
-        if self._counted[0] < known.offset:
-            self._counted = (known.offset, known.events + known.refused)
+        counted, count = self._counted
+        if counted < known.offset:
+            there = known.events + known.refused
+            self.losses.note(known.offset, uncounted=max(0, count - there))
+            self._counted = (known.offset, there)
         counted = self._counted[0]
         for start, stop in filled:
             if stop <= known.offset:

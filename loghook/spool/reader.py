@@ -61,6 +61,11 @@ class LogReader:
         return pieces
 
     @property
+    def known(self) -> list[_Piece]:
+        """The segments in use as they were seen last."""
+        return self._pieces
+
+    @property
     def first(self) -> int:
         """The oldest offset that is still on disk; 0 for an empty log."""
         pieces = self.refresh()
