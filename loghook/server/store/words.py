@@ -72,7 +72,7 @@ class Limits:
     text: int = 4 * 1024 * 1024
     words: int = 200_000
     held: int = 50 * 1024 * 1024
-    again: int = 16 * 1024 * 1024
+    again: int = 8 * 1024 * 1024
 
 
 LIMITS = Limits()
