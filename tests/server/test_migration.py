@@ -132,6 +132,7 @@ SCRIPTS_OF_VERSIONS = {
     4: "6926278cba230d83",
     5: "ccac0bca94cf8d62",
     6: "5ed6a3ba6f9d515f",
+    7: "741069fa49e738a5",
 }
 """Digests of the scripts that take a database from one version to the next: files that they made are out there."""
 POINTS = array("d", [1.0, 2.0, 3.0, 1001.0, 1002.0, 1003.0, 0.5, 0.25, float("nan")])

@@ -187,3 +187,50 @@ def test_points_of_an_older_version_are_kept(tmp_path: Path) -> None:
         assert list(series.thinned(reader, metric, 0)) == [(0.0, 10.0, 0.25), (1.0, 20.0, 0.5), (2.0, 30.0, 0.75)]
         assert (metric.ranks, metric.count, metric.last, metric.low) == ([None], 3, 0.75, 0.25)
     store.close()
+
+
+def ranks_after_upgrade(path: Path, writers: list[int | None], version: int = 4) -> Store:
+    """Open a store of an older version with a metric of two points and a run whose writers told of these ranks."""
+    connection = sqlite3.connect(path)
+    for script in SCRIPTS[:version]:
+        connection.executescript(script)
+    connection.execute("INSERT INTO meta VALUES ('id', 'abcd1234')")
+    for number, rank in enumerate(writers, start=1):
+        connection.execute(
+            "INSERT INTO writers VALUES (?, 1, ?, 100, 0, 7, 'box', ?, 20)", (number, f"w{number}", rank)
+        )
+    for number, name in ((7, "m"), (8, "n")):
+        mark = "-1, " if version > 4 else ""
+        connection.execute(
+            f"INSERT INTO metrics VALUES (?, 1, ?, {mark}2, 1, 1, 20, 0.5, 0.25, 0.5, 0)", (number, name)
+        )
+        packed = Columns(array("d", (0.0, 1.0)), array("d", (10.0, 20.0)), array("d", (0.25, 0.5))).packed()
+        connection.execute("INSERT INTO open_points VALUES (?, ?)", (number << 32, packed))
+    if version > 4:  # what came between the two upgrades
+        connection.execute("INSERT INTO metrics VALUES (9, 1, 'n', 3, 1, 0, 0, 30, 0.75, 0.75, 0.75, 0)")
+    connection.execute(f"PRAGMA user_version={version}")
+    connection.commit()
+    connection.close()
+    return Store(path)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_run_of_one_rank_goes_on_after_an_upgrade(tmp_path: Path, version: int) -> None:
+    """Points of before the upgrade and of after it are one metric, of the rank of the run's writers."""
+    store = ranks_after_upgrade(tmp_path / "old.db", [3, 3], version)
+    store.writer.run(lambda connection: store.metrics.add(connection, 1, 3, {"m": Points([None], [30.0], [0.75])}))
+    with store.reading() as reader:
+        metric = series.find(reader, 1, "m", series.LOWEST)
+        assert metric is not None
+        assert list(series.thinned(reader, metric, 0)) == [(0.0, 10.0, 0.25), (1.0, 20.0, 0.5), (2.0, 30.0, 0.75)]
+        assert [metric.ranks for metric in series.listed(reader, 1)] == [[3], [3] if version == 4 else [None, 3]]
+    store.close()
+
+
+@pytest.mark.parametrize("writers", [[0, 1], [0, None], [None, None], []])
+def test_metrics_of_several_ranks_stay_without_one(tmp_path: Path, writers: list[int | None]) -> None:
+    """Where a run's writers do not all have one rank nobody knows whose the older points are."""
+    store = ranks_after_upgrade(tmp_path / "old.db", writers)
+    with store.reading() as reader:
+        assert [metric.ranks for metric in series.listed(reader, 1)] == [[None], [None]]
+    store.close()

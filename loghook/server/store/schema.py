@@ -143,8 +143,19 @@ CREATE TABLE gone (
 CREATE INDEX set_aside_by_run ON set_aside (run);
 """
 
+# FIFTH took all metrics for those of writers without a rank. Where all writers of a run tell of the same one it is
+# theirs, and the run goes on with them; what has come of other ranks since stays beside them.
+SEVENTH = """
+UPDATE metrics SET rank = (SELECT max(rank) FROM writers WHERE writers.run = metrics.run)
+    WHERE rank = -1
+    AND run IN (SELECT run FROM writers GROUP BY run HAVING count(rank) = count(*) AND min(rank) = max(rank))
+    AND NOT EXISTS (
+        SELECT 1 FROM metrics AS other WHERE other.run = metrics.run AND other.name = metrics.name AND other.rank != -1
+    );
+"""
+
 # The n-th script (from 0) takes a database from version n to n + 1. Released ones never change.
-SCRIPTS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
+SCRIPTS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)
 VERSION = len(SCRIPTS)
 
 # 16 MB of pages between checkpoints: fewer pages are written twice, and the log stays small.
