@@ -301,9 +301,9 @@ def test_any_text_is_kept_or_shown_escaped(text: str) -> None:
 def test_a_huge_message_keeps_head_and_tail() -> None:
     """Of a 50 MB message head and tail stay, with its length between them, and it takes no long time."""
     message = "head " + "x" * 50_000_000 + " tail"
-    started = time.perf_counter()
+    started = time.thread_time()
     line = LogHookFormatter().event(record(message, metrics={"loss": 1.0}, step=3, note="kept"))
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5  # what it costs, however busy the machine is
     event = strict(line)
     assert LIMIT // 2 < len(line) <= LIMIT
     assert event["message"].startswith("head x")
@@ -382,9 +382,9 @@ EXTRAS: dict[str, Any] = {
 def test_an_extra_of_any_kind_costs_no_record(name: str) -> None:
     """Whatever an extra is, the event is strict JSON within the limit, in a moment, its message and metrics whole."""
     made = record("message", metrics={"loss": 0.5, "odd": EXTRAS[name]()}, odd=EXTRAS[name]())
-    started = time.perf_counter()
+    started = time.thread_time()
     line = LogHookFormatter().event(made)
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5  # what it costs, however busy the machine is
     event = strict(line)
     assert len(line) <= LIMIT
     assert event["message"] == "message"
