@@ -321,7 +321,7 @@ def test_a_getter_that_blocks_is_waited_for_once_and_answers_late() -> None:
 
     def getter() -> str:
         calls.append(threading.current_thread())
-        gate.wait(30)
+        gate.wait(60)
         return "late"
 
     clock, warnings = Clock(), list[str]()
@@ -329,7 +329,7 @@ def test_a_getter_that_blocks_is_waited_for_once_and_answers_late() -> None:
     for _ in range(5):
         began = time.monotonic()
         assert source.get() is None
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20
         clock.advance(5)
     assert len(calls) == 1
     assert calls[0].daemon

@@ -56,7 +56,7 @@ def test_stops(home: Path, number: signal.Signals) -> None:
             began = time.monotonic()
             running.send_signal(number)
             _, err = running.communicate(timeout=60)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert (running.returncode, err) == (0, "")
 
 
