@@ -49,10 +49,13 @@ def test_a_fork_waits_for_the_imports_of_another_thread() -> None:
 
 def test_a_fork_does_not_wait_for_its_own_imports() -> None:
     """A thread that forks while it imports is not held up by itself."""
-    started = time.monotonic()
-    with importing():
-        fork()
-    assert time.monotonic() - started < 2
+    took = []
+    for _ in range(5):  # one of them may be held up by a busy machine; whoever waits for itself does so each time
+        started = time.monotonic()
+        with importing():
+            fork()
+        took.append(time.monotonic() - started)
+    assert min(took) < 2
 
 
 def test_a_fork_does_not_wait_for_ever() -> None:
