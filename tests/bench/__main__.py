@@ -45,20 +45,23 @@ def main() -> None:
     options = _options()
     results: dict[str, Any] = json.loads(options.add_to.read_text()) if options.add_to else {}
     results["machine"] = machine()
+    loads: list[float] = results.setdefault("loads", [])
     if options.light:
         signal.signal(signal.SIGALRM, _too_long)
         signal.alarm(LIGHT_AT_MOST)
         ratios = light.run(sys.stderr)
         signal.alarm(0)
-        print(results["machine"], *light.compare(ratios, light.kept()), sep="\n")
+        print(f"{results['machine']}, load {os.getloadavg()[0]:.1f}", *light.compare(ratios, light.kept()), sep="\n")
         if options.keep:
             light.keep(ratios, results["machine"])
         return
     for name in _names(options):
+        loads.append(os.getloadavg()[0])
         results[name] = _measured(name)
         if not options.json:
             _print(name, results[name])
     if options.peers is not None:
+        loads.append(os.getloadavg()[0])
         results["peers"] = {
             **results.get("peers", {}),
             **compare.figures(options.peers or PEERS, sys.stderr, rounds=options.rounds),
@@ -72,7 +75,7 @@ def main() -> None:
     if options.readme:
         into = [("goals", report.goals_table(results))]
         if "peers" in results:
-            into.append(("peers", f"{report.peers_table(results)}\n\n{results['machine']}."))
+            into.append(("peers", f"{report.peers_table(results)}\n\n{report.machine(results)}"))
         report.into_readme(into)
 
 
@@ -120,16 +123,15 @@ def _measured(name: str) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """Return what this machine is, and how busy it was."""
+    """Return what this machine is."""
     model = ""
     cpus = Path("/proc/cpuinfo")
     if cpus.exists():
         model = next(
             (line.partition(":")[2].strip() for line in cpus.read_text().splitlines() if "model name" in line), ""
         )
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     system = f"{platform.system()} {platform.release().partition('-')[0]}"
-    return f"Python {platform.python_version()}, {system}, {os.cpu_count()} x {model or platform.machine()}{load}"
+    return f"Python {platform.python_version()}, {system}, {os.cpu_count()} x {model or platform.machine()}"
 
 
 def _print(name: str, figures: dict[str, Any]) -> None:
