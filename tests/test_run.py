@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -179,17 +180,22 @@ def test_flush_waits_for_delivery(open_run: Open) -> None:
 
 def test_flush_gives_up_in_time_and_goes_on(open_run: Open, wait_until: Callable[..., None]) -> None:
     """Flush is false after its timeout, shuts nothing down, and the error is in the counters."""
-    with FakeLoghookServer(*[Answer(503)] * 3) as server:
-        run = open_run(url=server.url)
+    up = threading.Event()
+    steps = [lambda request, respond: respond(request) if up.is_set() else Answer(503)] * 1000
+    with FakeLoghookServer(*steps) as server:
+        run = open_run(url=server.url, shutdown_timeout=60, heartbeat_interval=600)
         run.metric("loss", 1.0)
-        started = time.monotonic()
+        wait_until(lambda: "503" in run.stats()["destinations"][server.url]["error"])
+        started, before = time.monotonic(), len(server.requests)
         assert run.flush(0.3) is False
-        assert 0.3 <= time.monotonic() - started < 3
+        took = time.monotonic() - started
+        assert 0.3 <= took < 20
         row = run.stats()["destinations"][server.url]
         assert (row["delivered"], row["pending"]) == (0, 3)
         assert "503" in row["error"]
-        assert len(server.requests) <= 3
-        assert run.flush(20) is True
+        assert len(server.requests) - before <= 2 + 3 * took  # one for the flush, others when their time has come
+        up.set()
+        assert run.flush(60) is True
         wait_until(lambda: run.stats()["destinations"][server.url]["error"] == "")
 
 
