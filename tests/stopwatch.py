@@ -12,11 +12,15 @@ _EVERY = 0.01
 
 
 class Stopwatch:
-    """Watches a process from its start on; a busy machine, which says nothing about us, is not held against it."""
+    """Watches a process from its start on; a busy machine, which says nothing about us, is not held against it.
+
+    What is left out is the waiting of that thread which waited longest: the main thread stands still too while another
+    one has the GIL and no processor.
+    """
 
     def __init__(self, pid: int) -> None:
         self._folder = Path(f"/proc/{pid}")
-        self._seen: list[tuple[float, float]] = []
+        self._seen: list[tuple[float, dict[str, float]]] = []
         self._gone = 0.0
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -24,29 +28,42 @@ class Stopwatch:
     def since(self, moment: float) -> float:
         """Wait for the end of the process; return how many seconds it was gone after `moment` (monotonic seconds)."""
         self._thread.join()
-        before = [waited for seen, waited in self._seen if seen <= moment] or [0.0]
-        waited = self._seen[-1][1] - before[-1] if self._seen else 0.0
-        return self._gone - moment - waited
+        before: dict[str, float] = {}
+        most: dict[str, float] = {}
+        for seen, waited in self._seen:
+            if seen <= moment:
+                before = waited
+            else:
+                most.update(waited)
+        longest = max((waited - before.get(thread, 0.0) for thread, waited in most.items()), default=0.0)
+        return self._gone - moment - longest
 
     def _watch(self) -> None:
-        own = Path("/proc/thread-self/schedstat")
+        own = Path("/proc/thread-self")
         late = _waited(own)
-        while True:
-            try:
-                if (self._folder / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                    break
-            except OSError:
-                break
-            self._seen.append((time.monotonic(), _waited(self._folder / "schedstat")))
+        while self._lives():
+            self._seen.append((time.monotonic(), self._all_waited()))
             late = _waited(own)
             time.sleep(_EVERY)
         # What this thread itself waited for a processor since it last saw the process is not the process's either.
         self._gone = time.monotonic() - (_waited(own) - late)
 
+    def _lives(self) -> bool:
+        try:
+            return (self._folder / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            return False
 
-def _waited(file: Path) -> float:
+    def _all_waited(self) -> dict[str, float]:
+        try:
+            return {thread.name: _waited(thread) for thread in (self._folder / "task").iterdir()}
+        except OSError:
+            return {}
+
+
+def _waited(thread: Path) -> float:
     """Return the seconds that a thread was ready to run and had no processor; 0 where the system doesn't say."""
     try:
-        return int(file.read_text().split()[1]) / 1e9
+        return int((thread / "schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
