@@ -8,10 +8,12 @@ call), so that threads and signal handlers that roll over at the same moment agr
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,7 +90,8 @@ class MappedSegment:
             os.close(fd)
         self.map.seek(HEADER)
         self.write = self.map.write
-        self.watch()
+        if "ctypes" in sys.modules:  # else the keeper does it, milliseconds later: the import takes some
+            self.watch()
 
     @property
     def room(self) -> int:
@@ -105,9 +108,10 @@ class MappedSegment:
 
     def watch(self) -> None:
         """Have a guard look after the map, where there is one: a file that is cut short then ends no program."""
-        self._guard = guard()
-        if self._guard:
-            self._slot = self._guard.watch(self.map)
+        if self._guard is None and (found := guard()):
+            with contextlib.suppress(ValueError):  # unmapped
+                self._slot = found.watch(self.map)
+                self._guard = found
 
     def is_hurt(self) -> bool:
         """Whether the file is gone, cut short or another one, or had pages that the disk did not give back."""

@@ -122,8 +122,9 @@ class Supply:
             self._spares.append(segment)
 
     def drop_hurt(self) -> None:
-        """Let go of a spare whose file somebody else has changed."""
+        """Let go of a spare whose file somebody else has changed; have the others guarded."""
         for spare in list(self._spares):
+            spare.watch()
             if spare.is_hurt():
                 with contextlib.suppress(ValueError):  # it was taken this moment
                     self._spares.remove(spare)

@@ -162,6 +162,8 @@ class Log:
 
     def reserve(self) -> None:
         """Have one mapped segment ready, its pages faulted in, for the next roll-over; unmap what was left behind."""
+        for mapped in self._maps():
+            mapped.watch()
         for left in self._left[:-1]:
             if left.end() <= self._lowest or not left.is_hurt():  # where the file is gone the map is all there is
                 left.close()

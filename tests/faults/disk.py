@@ -171,9 +171,18 @@ def with_trouble(
     return victims.figures()
 
 
+def found(home: Path, pattern: str) -> list[Path]:
+    """Return the paths below a home folder that match; what goes meanwhile is left out."""
+    paths: list[Path] = []
+    with contextlib.suppress(FileNotFoundError):
+        for path in home.rglob(pattern):
+            paths.append(path)
+    return paths
+
+
 def read_only(program: Counting, home: Path, chance: random.Random) -> None:
     """Take the right to write away from every folder, for a while or for good."""
-    folders = [home, *(path for path in home.rglob("*") if path.is_dir())]
+    folders = [home, *(path for path in found(home, "*") if path.is_dir())]
     for folder in folders:
         folder.chmod(0o555)
     if chance.random() < 0.5:
@@ -191,8 +200,9 @@ def deleted(program: Counting, home: Path, chance: random.Random) -> None:
 
 def cut_short(program: Counting, home: Path, chance: random.Random) -> None:
     """Cut segments short, again and again, as `> FILE` or a log rotation that copies and truncates would."""
+    wait(lambda: program.process.poll() is not None, 0.2)
     while program.process.poll() is None:
-        for path in home.rglob("*.seg"):
+        for path in found(home, "*.seg"):
             with contextlib.suppress(OSError):
                 os.truncate(path, chance.choice([0, 31, 4096, chance.randrange(path.stat().st_size + 1)]))
         wait(lambda: program.process.poll() is not None, chance.uniform(0.5, 2))

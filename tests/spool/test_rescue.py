@@ -218,6 +218,7 @@ def test_a_fault_elsewhere_ends_a_program_as_ever(tmp_path: Path) -> None:
             faulthandler.disable()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             log = open_log(tmp_path / f"home-{os.getpid()}", LIMITS)
+            log.reserve()
             assert log.put(line(1))
             fault()
 
