@@ -31,6 +31,9 @@ class Tensor:
     def __init__(self, value: Any) -> None:
         self.value = value
 
+    def __repr__(self) -> str:
+        return f"Tensor({self.value})"
+
     def item(self) -> Any:
         """The number; an error, as theirs, when there are many."""
         if isinstance(self.value, list):
@@ -51,6 +54,9 @@ class Floating:
 
     def __init__(self, value: float | Exception) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return f"Floating({self.value})"
 
     def __float__(self) -> float:
         if isinstance(self.value, Exception):
@@ -277,6 +283,9 @@ class Holder:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.value})"
 
     def item(self) -> Any:
         """What it holds."""

@@ -104,7 +104,7 @@ class Broken(io.TextIOBase):
 @pytest.mark.parametrize(
     "stream",
     [None, object(), Broken(BrokenPipeError()), Broken(ValueError("closed")), Broken(RuntimeError("reentrant call"))],
-    ids=repr,
+    ids=["none", "object", "broken pipe", "closed", "reentrant"],
 )
 def test_a_broken_stderr_does_not_matter(stream: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stderr that is missing, closed, replaced or in use raises nothing."""

@@ -165,6 +165,7 @@ def test_gzip(client: Any, record: Record, body: Body) -> None:
         gzip.compress(b"") * 1000,
         gzip.compress(b"a\n") + b"z",
     ],
+    ids=["plain", "cut", "zlib", "many empty", "more behind"],
 )
 def test_bad_gzip(client: Any, packed: bytes) -> None:
     """A body that is not whole gzip is refused."""
