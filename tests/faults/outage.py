@@ -52,6 +52,7 @@ def _outage(scene: Scene, seconds: float) -> Figures:
     began = time.monotonic()
     piled = victim.tell("log", campaign.times(100_000, 1_000_000))
     time.sleep(max(0.0, began + seconds - time.monotonic()))
+    victim.wait_for_word(60)  # so that a busy machine, too, has noticed before it is over
     lasted = time.monotonic() - began
     scene.end()
     ended = time.monotonic()

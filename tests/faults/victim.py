@@ -16,6 +16,7 @@ import gc
 import json
 import logging
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -151,6 +152,10 @@ class Victim:
             raise RuntimeError(f"the program died: {self.process.communicate(timeout=60)[1]}")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def wait_for_word(self, timeout: float) -> bool:
+        """Wait until it has said something on stderr, `timeout` seconds at most; return whether it has."""
+        return bool(select.select([self.process.stderr], [], [], timeout)[0])
 
     def end(self, timeout: float = 60.0) -> str:
         """Let it come to its end, and return what it said on stderr."""
