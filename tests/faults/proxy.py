@@ -222,17 +222,26 @@ class Proxy:
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context is not None:
-                client = context.wrap_socket(plain, server_side=True)
+                client = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+                self._replace(plain, client, turn)  # the plain one is none any more
+                client.do_handshake()
             conversation = Conversation(client, self._upstream, lambda: turn == self._turn)
             (fault or _pass_on)(conversation)
         except (OSError, ValueError):
             pass  # the client is gone, or the fault is over
         finally:
             with self._guard:
-                self._open.discard(plain)
+                self._open.discard(client)
             if conversation is not None:
                 conversation.close()
             client.close()
+
+    def _replace(self, old: socket.socket, new: socket.socket, turn: int) -> None:
+        with self._guard:
+            self._open.discard(old)
+            if turn != self._turn:
+                raise OSError("the fault has changed")
+            self._open.add(new)
 
 
 def _end(connection: socket.socket) -> None:

@@ -155,6 +155,7 @@ class Victim:
 
     def wait_for_word(self, timeout: float) -> bool:
         """Wait until it has said something on stderr, `timeout` seconds at most; return whether it has."""
+        assert self.process.stderr is not None
         return bool(select.select([self.process.stderr], [], [], timeout)[0])
 
     def end(self, timeout: float = 60.0) -> str:
