@@ -33,6 +33,7 @@ TEST = [
     "pytest>=8.2",
     "pytest-randomly>=3.15",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "tensorboardX>=2.6",
     "tqdm>=4.66",
 ]
