@@ -400,7 +400,8 @@ class Run:
                     + (f" ({why})" if why else "")
                 )
             if lost:
-                self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about="disk")
+                about = "disk" if name == LOCAL else "lost"  # where nothing else holds them that was said at once
+                self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about=about)
 
     def _untold(self, name: str) -> str:
         """Return why a destination takes nothing, where no line has said so yet."""

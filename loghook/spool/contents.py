@@ -58,10 +58,18 @@ class Contents:
                 self._lose_patience(offset)
             raise
         data = data or self._read_maps(offset, max_bytes)
-        if not data and offset < (first := self.first):
+        if not data and self._is_gap(offset):
             self._begin_behind(offset)
-            raise LookupError(f"offset {offset} is gone: the log begins at {first}")
+            raise LookupError(f"offset {offset} is gone: the log begins at {self.first}")
         return data
+
+    def _is_gap(self, offset: int) -> bool:
+        """Whether there is a later line, but no place that could hold the one at an offset (on disk: see `hole_at`)."""
+        held = [*self._backlog, *self._maps()]
+        pieces = self._reader.known if self._reader else []
+        if any(one.base <= offset < one.end() for one in held) or any(piece.base <= offset for piece in pieces):
+            return False
+        return any(one.base > offset for one in held) or bool(pieces)
 
     def _is_end(self, offset: int) -> bool:
         ends = [*(segment.end() for segment in self._backlog), *(segment.end() for segment in self._maps())]
@@ -79,9 +87,8 @@ class Contents:
         pieces = self._reader.known if self._reader else []
         bases = [base for base in (*self._bases(), *(piece.base for piece in pieces)) if base > offset]
         if bases and min(bases) > self._given_up:
-            begin, self._given_up = max(offset, self._given_up, self._counted[0]), min(bases)
-            uncounted = self._about(self._given_up - begin) if begin < self._given_up else 0
-            self.losses.note(self._given_up, uncounted=uncounted)
+            begin, self._given_up = max(offset, self._given_up), min(bases)
+            self._note(begin, self._given_up)
 
     def _bases(self) -> list[int]:
         return [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
@@ -174,23 +181,27 @@ class Contents:
         offset, count = self._counted
         return max(1, round(size * count / offset)) if offset and count else 1
 
+    def _note(self, start: int, stop: int, *, fillers: int = 0) -> None:
+        """Take note of a stretch that is gone, part of which may have been counted."""
+        counted = min(max(start, self._counted[0]), stop)
+        self.losses.note(
+            stop,
+            fillers=fillers,
+            counted=self._about(counted - start) if counted > start else 0,
+            uncounted=self._about(stop - counted) if stop > counted else 0,
+        )
+
     def note_filled(self, filled: list[tuple[int, int]], known: Acknowledged) -> None:
         """Take note of stretches that are filler now (one thread only).
 
         What the slowest destination has, which is `known`, is nobody's loss, and counted by it if it was not here.
         """
-        counted, count = self._counted
-        if counted < known.offset:
-            there = known.events + known.refused
-            self.losses.note(known.offset, uncounted=max(0, count - there))
-            self._counted = (known.offset, there)
+        if self._counted[0] < known.offset:
+            self._counted = (known.offset, known.events + known.refused + self.losses.counted)
         counted = self._counted[0]
         for start, stop in filled:
-            if stop <= known.offset:
-                continue
-            fillers = self.count_from(start, min(stop, counted)) if start < counted else 0
-            uncounted = self._about(stop - max(start, counted)) if stop > counted else 0
-            self.losses.note(stop, fillers=fillers, uncounted=uncounted)
+            if stop > known.offset:
+                self._note(start, stop, fillers=self.count_from(start, min(stop, counted)) if start < counted else 0)
 
     def lost(self, known: Acknowledged, *, now: bool = False) -> int:
         """Return how many events turn out to be gone for good, and count them no longer (one thread only).

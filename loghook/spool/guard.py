@@ -99,13 +99,28 @@ class Guard:
 
 
 _made: list[Guard | None] = []
+_making: list[bool] = []
 
 
-def guard() -> Guard | None:
-    """Return this process's guard, installed now if need be; None where there can be none."""
-    if not _made:
+def guard(*, make: bool = True) -> Guard | None:
+    """Return this process's guard; None where there can be none, or there is none yet.
+
+    `make` installs it, and imports what that takes: not for a thread that must not wait.
+    """
+    if make and not _made and not _making:
+        _making.append(True)
         try:
             _made.append(Guard())
         except (OSError, AttributeError, KeyError, ImportError, MemoryError):
             _made.append(None)
-    return _made[0]
+    return _made[0] if _made else None
+
+
+def _forked() -> None:
+    """In a child that was born in the middle of it: the import is never done, and nobody may wait for it."""
+    if _making and not _made:
+        _made.append(None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -13,7 +13,6 @@ import errno
 import mmap
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,8 +89,7 @@ class MappedSegment:
             os.close(fd)
         self.map.seek(HEADER)
         self.write = self.map.write
-        if "ctypes" in sys.modules:  # else the keeper does it, milliseconds later: the import takes some
-            self.watch()
+        self.watch(make=False)  # the first guard is the keeper's to make, milliseconds later
 
     @property
     def room(self) -> int:
@@ -106,9 +104,9 @@ class MappedSegment:
         except (OSError, AttributeError, ValueError):
             return  # an older kernel: the pages come in on first use
 
-    def watch(self) -> None:
+    def watch(self, *, make: bool = True) -> None:
         """Have a guard look after the map, where there is one: a file that is cut short then ends no program."""
-        if self._guard is None and (found := guard()):
+        if self._guard is None and (found := guard(make=make)):
             with contextlib.suppress(ValueError):  # unmapped
                 self._slot = found.watch(self.map)
                 self._guard = found
