@@ -32,6 +32,7 @@ TEST = [
     "playwright>=1.45",
     "pytest>=8.2",
     "pytest-randomly>=3.15",
+    "pytest-rerunfailures>=15",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
     "tensorboardX>=2.6",
