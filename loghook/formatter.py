@@ -1,7 +1,7 @@
 """`LogHookFormatter`: a record as an event, one line of JSON, made on the thread that logs.
 
-The fast path is for the usual record: a message with its arguments, metrics that are all finite floats, an integer
-step, extras that orjson knows. For whatever else comes up it gives way to `_careful`, which takes anything and never
+The fast path is for the usual record: a message with its arguments, metrics that are numbers, a step that is one,
+extras that orjson knows. For whatever else comes up it gives way to `_careful`, which takes anything and never
 raises.
 """
 
@@ -17,14 +17,14 @@ import orjson
 from pythonjsonlogger.orjson import OrjsonFormatter, orjson_default
 
 from loghook.metrics import MAX_NAME, number, numbers
-from loghook.redaction import NONE, Redaction, are_harmless, has_secret_name
+from loghook.redaction import LONG, NONE, Redaction, has_secret_name
+from loghook.sites import NO_EXTRAS, USUAL, Sites
 
 __all__ = ["LogHookFormatter", "encode", "plain"]
 
-_ORDER = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-_USUAL = len(_ORDER)
+_USUAL = len(USUAL)
 _MAIN = ("MainThread", None, "")
-_LATE = frozenset(["message", "asctime", "taskName", "metrics", "step"])
+_STREAMS = ("stdout", "stderr")
 _LINE = orjson.OPT_APPEND_NEWLINE
 _ANY_KEY = orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 _MAX_DEPTH = 20
@@ -42,12 +42,15 @@ class LogHookFormatter(OrjsonFormatter):
         """
         super().__init__(*options, **more)
         self.message_limit = message_limit
+        self._sites = Sites()
+        self._site = self._sites.get
         self.redact_with(NONE)
         self.odd_metrics: set[str] = set()
         """Names under "metrics" that held no number, for whoever warns of them; not all, if nobody takes them away."""
 
     def redact_with(self, redaction: Redaction) -> None:
         """Replace the secrets that `redaction` knows; a formatter of its own replaces none."""
+        self._redaction = redaction
         self._look = redaction.look
         self._clean = redaction.line
         self._rewrite = redaction.rewritten
@@ -65,44 +68,69 @@ class LogHookFormatter(OrjsonFormatter):
                 message = str(message)
             if fields["args"]:
                 message = message % fields["args"]
+            site = None
             suspicious = False
-            event = {
-                "time": fields["created"],
-                "level": fields["levelname"],
-                "logger": fields["name"],
-                "message": message,
-            }
-            usual = _USUAL
-            if "metrics" in fields:
+            more = len(fields) - _USUAL
+            if more == 0:
+                event = {
+                    "time": fields["created"],
+                    "level": fields["levelname"],
+                    "logger": fields["name"],
+                    "message": message,
+                    "file": f"{fields['filename']}:{fields['lineno']}",
+                }
+            elif "metrics" in fields and more == 1 + ("step" in fields):
                 metrics = fields["metrics"]
                 for value in metrics.values():
-                    if (
-                        value.__class__ is not float or value - value != 0.0
-                    ):  # NaN and the infinities are not equal to 0
-                        return self._careful(record)
-                if metrics:
-                    event["metrics"] = metrics
-                usual += 1
-            if "step" in fields:
-                if fields["step"].__class__ is not int:
-                    return self._careful(record)
-                event["step"] = fields["step"]
-                usual += 1
-            if len(fields) != usual:
-                self._extras(fields, event)
-                suspicious = True
+                    if value.__class__ is not float or value - value != 0.0:  # NaN less NaN is not 0
+                        metrics = self._flat(metrics)
+                        break
+                event = {
+                    "time": fields["created"],
+                    "level": fields["levelname"],
+                    "logger": fields["name"],
+                    "message": message,
+                    "file": f"{fields['filename']}:{fields['lineno']}",
+                    "metrics": metrics,
+                }
+                if not metrics:
+                    del event["metrics"]
+                if more == 2:
+                    step = fields["step"]
+                    event["step"] = step if step.__class__ is int else _finite(step)
+            else:
+                site = self._site((fields["filename"], fields["lineno"]))
+                if site is None or site.size != len(fields):
+                    site = self._sites.learn(fields)
+                try:
+                    event = site.read(fields, message, site.file)
+                except KeyError:  # it has others than the last one from there, and as many
+                    site = self._sites.learn(fields)
+                    event = site.read(fields, message, site.file)
+                suspicious = site.has_extra
+                if site.metrics:
+                    event["metrics"] = self._flat(event["metrics"])
+                    if not event["metrics"]:
+                        del event["metrics"]
+                if site.step:
+                    event["step"] = _finite(event["step"])
+                if site.stream:
+                    self._tell_stream(event)
             if fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
                 self._traces(record, event)
                 suspicious = True
             if fields["threadName"] not in _MAIN:
                 event["thread"] = fields["threadName"]
-            event["file"] = f"{fields['filename']}:{fields['lineno']}"
             line = orjson.dumps(event, None, _LINE)
-            if (suspicious or self._look(message)) and len(line) <= self.message_limit:
-                if "extra" in event and not are_harmless(event["extra"]):
-                    line = self._cleaner(event)(line)
-                else:
-                    line = self._clean(line)
+            if (
+                suspicious
+                or ("z" in message and "uthorization" in message)  # as `look` begins, without the call
+                or ("w" in message and "assword" in message)
+                or ("W" in message and "PASSWORD" in message)
+                or ("@" in message and "://" in message)
+                or ((len(message) >= LONG or self._redaction.hints) and self._look(message))
+            ) and len(line) <= self.message_limit:
+                line = self._rewrite(line) if site and site.secret else self._clean(line)
         except Exception:
             return self._careful(record)
         if len(line) <= MAX_NAME:  # so short that no name in it can be too long
@@ -110,24 +138,30 @@ class LogHookFormatter(OrjsonFormatter):
         usual = len(line) <= self.message_limit and max(map(len, event.get("metrics", ())), default=0) <= MAX_NAME
         return line if usual else self._careful(record)
 
+    def _flat(self, metrics: Mapping[Any, object]) -> dict[str, Any]:
+        """Return the numbers in `metrics` under flat names. Raises ValueError where something is no number."""
+        found = numbers(metrics)
+        if found.rest:
+            raise ValueError("no number")
+        return found.values
+
     def _cleaner(self, event: dict[str, Any]) -> Callable[[bytes], bytes]:
         """Return what replaces the secrets in an event's line: all of it is read if the name of an extra says so."""
         return self._rewrite if "extra" in event and has_secret_name(event["extra"]) else self._clean
 
     def _extras(self, fields: dict[str, Any], event: dict[str, Any]) -> None:
-        tail = islice(fields.items(), _USUAL - 1, None)
-        if (
-            next(tail, (None,))[0] == _ORDER[-1]
-        ):  # no subclass of LogRecord put its own in front: what is extra stands behind
-            extra = dict(tail)
-            if not _LATE.isdisjoint(extra):
-                extra = {name: value for name, value in extra.items() if name not in _LATE}
-        else:
-            extra = {name: value for name, value in fields.items() if name not in _LATE and name not in _ORDER}
-        if extra.get("stream") in ("stdout", "stderr"):
-            event["stream"] = extra.pop("stream")
+        extra = {name: value for name, value in fields.items() if name not in NO_EXTRAS}
         if extra:
             event["extra"] = extra
+            self._tell_stream(event)
+
+    def _tell_stream(self, event: dict[str, Any]) -> None:
+        """Have an event of captured output say itself which stream it came from."""
+        stream = event["extra"].get("stream")
+        if stream.__class__ is str and stream in _STREAMS:  # an array, say, has no answer to the second
+            event["stream"] = event["extra"].pop("stream")
+            if not event["extra"]:
+                del event["extra"]
 
     def _traces(self, record: logging.LogRecord, event: dict[str, Any]) -> None:
         fields = record.__dict__
@@ -199,6 +233,14 @@ class LogHookFormatter(OrjsonFormatter):
         """Keep the names of metrics that held no number."""
         if len(self.odd_metrics) < _MAX_ITEMS:
             self.odd_metrics.update(names)
+
+
+def _finite(step: object) -> int | float:
+    """Return a step as a JSON number. Raises ValueError for what is none."""
+    value = number(step)
+    if value is None or isinstance(value, str):
+        raise ValueError("no finite number")
+    return value
 
 
 def encode(event: dict[str, Any], limit: int = 1 << 20, clean: Callable[[bytes], bytes] = NONE.line) -> bytes:

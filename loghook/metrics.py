@@ -33,7 +33,7 @@ def number(value: object) -> int | float | str | None:
         found = _known(value)
         if found is not None:
             return found
-        item = getattr(value, "item", None)
+        item: Any = getattr(value, "item", None)
         plain: Any = item() if callable(item) else value
         found = _known(plain)
         if found is not None or not _is_real(plain):
@@ -44,6 +44,8 @@ def number(value: object) -> int | float | str | None:
 
 
 def _known(value: object) -> int | float | str | None:
+    if value.__class__ is float:
+        return value if value - value == 0.0 else _finite(value)
     if isinstance(value, float):
         return _finite(float(value))
     if isinstance(value, int):
@@ -70,16 +72,19 @@ def numbers(metrics: Mapping[Any, object]) -> Numbers:
 
 def _collect(metrics: Mapping[Any, object], prefix: str, found: Numbers, above: tuple[int, ...]) -> None:
     above = (*above, id(metrics))
+    values = found.values
     for key, value in metrics.items():
         name = prefix + (key if isinstance(key, str) else _name(key))
-        if isinstance(value, Mapping) and len(above) <= _MAX_DEPTH and id(value) not in above:
-            _collect(value, name + "/", found, above)
-            continue
-        plain = number(value)
+        plain = _known(value)  # first, since to ask whether something is a mapping takes longer
+        if plain is None:
+            if isinstance(value, Mapping) and len(above) <= _MAX_DEPTH and id(value) not in above:
+                _collect(value, name + "/", found, above)
+                continue
+            plain = number(value)
         if plain is None:
             found.rest[name] = value
         else:
-            found.values[_short(name)] = plain
+            values[name if len(name) <= MAX_NAME else _short(name)] = plain
 
 
 def _name(key: object) -> str:
@@ -90,8 +95,6 @@ def _name(key: object) -> str:
 
 
 def _short(name: str) -> str:
-    if len(name) <= MAX_NAME:
-        return name
     import hashlib
 
     mark = hashlib.sha256(name.encode("utf-8", "backslashreplace")).hexdigest()[:8]

@@ -476,14 +476,16 @@ usual_extras = st.dictionaries(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text() | st.lists(st.text(), max_size=3),
     max_size=4,
 )
+usual_numbers = st.floats() | st.integers() | st.booleans() | st.floats().map(numpy.float64)
+usual_metrics = usual_numbers | st.dictionaries(st.text(), usual_numbers, max_size=3)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     message=st.text(),
     level=st.sampled_from(["DEBUG", "INFO", "WARNING"]),
-    metrics=st.none() | st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=5),
-    step=st.none() | st.integers(-(2**60), 2**60),
+    metrics=st.none() | st.dictionaries(st.text(), usual_metrics, max_size=5),
+    step=st.none() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False),
     extras=usual_extras,
     trace=st.sampled_from(["", "Traceback ...\nValueError"]),
     thread=st.sampled_from(["MainThread", "worker", None]),
@@ -491,8 +493,9 @@ usual_extras = st.dictionaries(
 @example("m", "INFO", {"n" * 251: 1.0}, 0, {}, "", "MainThread")
 @example("m" * 1000, "INFO", {}, 0, {}, "", "MainThread")
 @example("\ud800", "INFO", {"a": -0.0}, 0, {"stream": "stdout"}, "", "MainThread")
+@example("m", "INFO", {"val": {}}, 1.5, {"stream": "stdout"}, "", "MainThread")
 def test_the_fast_path_and_the_careful_path_agree(
-    message: str, level: str, metrics: dict[str, float] | None, step: int | None, extras: Any, trace: str, thread: Any
+    message: str, level: str, metrics: dict[str, Any] | None, step: float | None, extras: Any, trace: str, thread: Any
 ) -> None:
     """For usual records the fast path writes, byte for byte, what the careful one does."""
     made = record(message)

@@ -22,6 +22,7 @@ LAYERS = (
     "settings",
     "metrics",
     "redaction",
+    "sites",
     "formatter",
     "job",
     "keyfile",

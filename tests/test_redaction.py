@@ -167,7 +167,7 @@ def test_the_newest_keys_are_known() -> None:
         redaction.add_key(f"key-{number:08d}")
         redaction.add_key(f"a-long-key-of-a-long-run-{number:08d}")
     assert redaction.text("key-00001999 a-long-key-of-a-long-run-00001999") == "[redacted: API key] [redacted: API key]"
-    assert len(redaction._hints) < 100
+    assert len(redaction.hints) < 100
 
 
 def test_names_hide_params() -> None:

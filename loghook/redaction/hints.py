@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-__all__ = ["LONG", "NAME", "are_harmless", "has_secret_name", "is_near", "is_secret_name", "placeholder"]
+__all__ = ["LONG", "NAME", "has_secret_name", "is_near", "is_secret_name", "placeholder"]
 
 LONG = 20
 """Letters, digits, _ and - in a row without which there is no token here, nor a private key."""
@@ -41,12 +41,6 @@ NAME = (
     r"|(?:api|auth|access|refresh|session|bearer|secret|hub|hf|bot)[_-]?token|credentials?)"
 )
 _NAMED = re.compile(rf"(?:{NAME}|^token|_pwd)$", re.IGNORECASE)
-_MOST_NAMES, _LONGEST_NAME = 1000, 100
-_harmless: set[object] = set()
-"""Names of extras that were looked at, and say nothing."""
-
-are_harmless = _harmless.issuperset
-"""Whether all names of extras came before, and none says that it is a secret: one lookup, for the thread that logs."""
 
 
 def placeholder(what: str) -> str:
@@ -70,17 +64,10 @@ def is_secret_name(name: str) -> bool:
     return _NAMED.search(name[-40:]) is not None
 
 
-def has_secret_name(extra: Mapping[str, object]) -> bool:
-    """Whether a name of an extra says that it is a secret; those that do not are harmless from then on.
+def has_secret_name(names: Iterable[object]) -> bool:
+    """Whether one of the names of extras says that it is a secret.
 
     But for `token`, which is logged as a word of a language model, too: what stands under that must look like a secret.
     """
-    if len(_harmless) > _MOST_NAMES:
-        _harmless.clear()
-    for name in extra:
-        plain = str.__str__(name) if isinstance(name, str) else ""
-        if plain.lower() != "token" and is_secret_name(plain):
-            return True
-        if len(plain) <= _LONGEST_NAME:
-            _harmless.add(plain)
-    return False
+    plain = (str.__str__(name) for name in names if isinstance(name, str))
+    return any(is_secret_name(name) and name.lower() != "token" for name in plain)
