@@ -66,10 +66,14 @@ class Contents:
     def _is_gap(self, offset: int) -> bool:
         """Whether there is a later line, but no place that could hold the one at an offset (on disk: see `hole_at`)."""
         held = [*self._backlog, *self._maps()]
-        pieces = self._reader.known if self._reader else []
-        if any(one.base <= offset < one.end() for one in held) or any(piece.base <= offset for piece in pieces):
+        known = self._reader.known if self._reader else []
+        if any(one.base <= offset < one.end() for one in held) or any(piece.base <= offset for piece in known):
             return False
-        return any(one.base > offset for one in held) or bool(pieces)
+        if not known and not any(one.base > offset for one in held):
+            return False
+        # lines may have come, and left memory for the disk, since that was looked at
+        pieces = self._reader.refresh() if self._reader else []
+        return not any(piece.base <= offset for piece in pieces)
 
     def _is_end(self, offset: int) -> bool:
         ends = [*(segment.end() for segment in self._backlog), *(segment.end() for segment in self._maps())]

@@ -94,6 +94,8 @@ class LogReader:
             return data
         pieces = self.refresh()
         if pieces and offset < pieces[0].base:
+            pieces = self.refresh()  # of files that come while it is read a large folder may show the later ones alone
+        if pieces and offset < pieces[0].base:
             raise LookupError(f"offset {offset} is gone: {self.directory} begins at {pieces[0].base}")
         return _read_at(pieces, offset, max_bytes)
 

@@ -18,6 +18,7 @@ import pytest
 
 from loghook.spool import Limits, Log, Spool, WriterSpool
 from loghook.spool.keeper import Keeper
+from loghook.spool.segment import MappedSegment
 
 from .tools import META, line, numbers, only, open_log, read_all, start
 
@@ -119,6 +120,25 @@ def test_readers_and_writers_of_one_log(home: Path, mapped: bool) -> None:
     check_complete(seen["a"], [4000, 4000])
     assert log.acks.get("a").events == log.accepted == 8000
     assert log.first > 0
+    log.close()
+
+
+def test_lines_that_move_while_a_reader_looks_are_no_gap(home: Path) -> None:
+    """Lines that come, and go from memory to disk, after a reader has looked in both places are not taken for lost."""
+    log = open_log(home, LARGE, mapped=False)
+    maps = log._contents._maps
+
+    def move() -> list[MappedSegment]:
+        log._contents._maps = maps
+        for number in range(1000):
+            assert log.put(line(number, 100))
+        log.settle()
+        return maps()
+
+    log._contents._maps = move
+    assert log.read(0, 5000) == b""
+    assert log.first == 0
+    check_complete(read_all(log), [1000])
     log.close()
 
 
