@@ -91,6 +91,7 @@ class KeySource:
         self._key: str | None = None
         self._source = ""
         self._next_look: float | None = None
+        self._is_hurried = False
 
     def preferring(self, variables: Sequence[str], files: Sequence[Path], names: Sequence[str]) -> KeySource:
         """A source for a platform that has places of its own for keys.
@@ -116,6 +117,12 @@ class KeySource:
         before = self._key
         self._look()
         return self._key is not None and self._key != before
+
+    def hurry(self) -> None:
+        """Has a missing key looked for at once, the first time that this is called: the process wants to end."""
+        if not self._is_hurried and self._key is None:
+            self._next_look = None
+        self._is_hurried = True
 
     def tell(self, text: str) -> None:
         """Says one sentence about where a key was looked for elsewhere; each different one once."""

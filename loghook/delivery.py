@@ -61,8 +61,8 @@ class Delivery:
         """Whether the platform itself said how long to wait, which a flush does not cut short."""
         self.is_troubled = False
         """Whether the last batch got nowhere."""
-        self.found_nobody = False
-        """Whether nobody was there to take the last batch."""
+        self.is_hopeless = False
+        """Whether the last batch met what does not pass within seconds: nobody who could take it, a key refused."""
         self._retry = Retry()
         self._aside: list[tuple[int, int]] = []
         self._taken: list[_Taken] = []
@@ -106,7 +106,7 @@ class Delivery:
         batch = self._retry.trim(batch).without(self._aside)
         outcome = transport.send(batch)
         self.asked_to_wait = isinstance(outcome, TryLater) and outcome.after is not None
-        self.found_nobody = isinstance(outcome, TryLater) and outcome.absent
+        self.is_hopeless = isinstance(outcome, TryLater) and (outcome.absent or outcome.key)
         before = self.position
         self._retry, decision = self._retry.after(outcome, batch, jitter=random.random())
         self.is_troubled = isinstance(decision, Wait)

@@ -30,7 +30,10 @@ _ADOPT = 2.0
 _LAST_TRIES = 0.5
 """Seconds between tries, at most, while the process wants to end."""
 _PATIENCE = 1.0
-"""Seconds for which nobody may be there before the end of a process waits no longer: longer than a server restarts."""
+"""Seconds for which nobody may be there, or the key be refused, before the end of a process waits no longer.
+
+It is longer than a server restarts.
+"""
 _ASKED_FOR = 5.0
 """Who allows the end of a process more seconds than these, the default, wants all of them used: the disk may go too."""
 _AT_ONCE = 16
@@ -75,7 +78,9 @@ class Listener:
         self._voice = voice or Voice()
         self._transport: Transport | None = None
         self._not_before = 0.0
-        self._in_trouble_since = 0.0
+        self._hopeless_since: float | None = None
+        self._is_last_try = False
+        """Whether what is tried, or was tried last, began when the process already wanted to end."""
         self._next_adoption = 0.0
         self._candidates: Iterator[WriterSpool] = writers(home)
         self._more_candidates = True
@@ -145,6 +150,7 @@ class Listener:
                 except Exception as error:
                     self._trouble(f"{type(error).__name__}: {error}")
                     self._close_transport()  # who knows what it holds
+                    self._note(hopeless=True)
                     delay = 5.0
                 if self._deadline is not None:
                     if self._is_drained() or self._is_hopeless(self._deadline):
@@ -158,14 +164,24 @@ class Listener:
         return self._deadline is not None and time.monotonic() >= self._deadline
 
     def _is_hopeless(self, deadline: float) -> bool:
-        """Whether there is nothing to wait for: nobody is there, or the platform wants to be left alone for longer.
+        """Whether there is nothing to wait for: nobody is there, the key is refused, or the platform wants to be alone.
 
-        Events that would go with the process are tried to the last.
+        One more batch is tried all the same: there may be another key by now. Events that would go with the process are
+        tried to the last.
         """
         if not self.error or self._own.source.in_memory:
             return False
-        lasted = time.monotonic() - self._in_trouble_since
-        return self._not_before >= deadline or (self._own.found_nobody and lasted >= self._patience)
+        if self._not_before >= deadline:
+            return True
+        since = self._hopeless_since
+        return since is not None and self._is_last_try and time.monotonic() - since >= self._patience
+
+    def _note(self, *, hopeless: bool) -> None:
+        """Note since when there is nothing to hope for within seconds."""
+        if not hopeless:
+            self._hopeless_since = None
+        elif self._hopeless_since is None:
+            self._hopeless_since = time.monotonic()
 
     def _is_drained(self) -> bool:
         return self._is_done() and not self._adopted and not self._more_candidates
@@ -203,6 +219,7 @@ class Listener:
         with importing():
             from loghook.retry import Advance, Wait
 
+        self._is_last_try = self._deadline is not None
         if self._transport is None:
             for held in (self._own, *(delivery for _, delivery in self._adopted.values())):
                 held.restart()
@@ -213,6 +230,8 @@ class Listener:
         if self._deadline is not None:
             self._transport.hurry(self._deadline)
         decision = delivery.step(self._transport, urgent=urgent)
+        if decision is not None:
+            self._note(hopeless=delivery.is_hopeless)
         if isinstance(decision, Wait):
             if delivery.asked_to_wait:
                 self._not_before = time.monotonic() + decision.seconds
@@ -229,7 +248,6 @@ class Listener:
     def _trouble(self, reason: str, *, is_news: bool = True) -> None:
         """Note a failure, and say so: once, however long it lasts, and not of a single one, nor when the end does."""
         if not self.error:
-            self._in_trouble_since = time.monotonic()
             self.untold = reason
         self.error = reason
         if self.untold and is_news and self._deadline is None:

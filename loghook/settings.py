@@ -117,7 +117,8 @@ class Settings:
         5.0,
         "seconds",
         _seconds,
-        "How long the end of a program may wait for delivery; 1 s where nobody answers, unless more than 5 s is set.",
+        "How long the end of a program may wait for delivery; 1 s where nobody answers or the key is refused, unless "
+        "more than 5 s is set.",
     )
     timeout: float = _setting(10.0, "seconds", _timeout, "How long one request may take to connect, and between bytes.")
     spool_limit: int = _setting(1 << 30, "bytes", parse_size, "Most bytes of one process's spool on disk.")

@@ -229,6 +229,23 @@ def test_a_missing_key_is_looked_for_every_5_seconds() -> None:
     assert source.get() == "there"
 
 
+def test_a_missing_key_is_looked_for_once_more_in_a_hurry() -> None:
+    """Who is about to end looks for a missing key at once, however lately that was done, and only once."""
+    environ: dict[str, str] = {}
+    source = KeySource(environ=environ, clock=Clock())
+    assert source.get() is None
+    environ["LOGHOOK_API_KEY"] = "a"
+    assert source.get() is None
+    source.hurry()
+    assert source.get() == "a"
+    other = KeySource(environ={}, clock=Clock(), getter=lambda: asked.append(1))
+    asked: list[int] = []
+    for _ in range(3):
+        other.hurry()
+        other.get()
+    assert len(asked) == 1
+
+
 def replaced(path: Path, key: str) -> None:
     """Writes a new file and moves it over the old one."""
     write(path.with_suffix(".new"), key).replace(path)

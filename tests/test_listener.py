@@ -241,12 +241,48 @@ def test_closing_waits_for_no_wish_that_goes_beyond_it(log: Log, start: Start, w
     assert seconds_to_close(listener, 30) < 10
 
 
-def test_closing_waits_a_moment_only_where_nobody_is(log: Log, start: Start) -> None:
-    """Where nobody is there at all, `close` tries for as long as a restart takes, and leaves the rest in the spool."""
+HOPELESS: dict[str, Any] = {
+    "nobody is there": TryLater("refused", absent=True),
+    "the key is refused": TryLater("401", key=True),
+    "it breaks": RuntimeError("broken"),
+}
+
+
+@pytest.mark.parametrize("trouble", HOPELESS)
+def test_closing_waits_a_moment_only_where_there_is_no_hope(trouble: str, log: Log, start: Start) -> None:
+    """What won't pass within seconds is tried for as long as a restart takes, and the rest is left in the spool."""
     put(log, 10)
-    transport = RecordingTransport(script=(TryLater("refused", absent=True),) * 100)
+    transport = RecordingTransport(script=(HOPELESS[trouble],) * 100)
     assert seconds_to_close(start(transport), 5) < 4.9
     assert len(transport.sent) > 1
+
+
+@pytest.mark.slow
+def test_closing_waits_longer_where_there_is_hope(log: Log, start: Start) -> None:
+    """A platform that was out of reach, and is only busy while the process ends, is tried to the deadline."""
+    put(log, 10)
+    script = (*[TryLater("refused", absent=True)] * 2, *[TryLater("busy"), TryLater("401", key=True)] * 100)
+    assert seconds_to_close(start(RecordingTransport(script=script)), 5) > 4.9
+
+
+def test_closing_tries_once_more(log: Log, start: Start) -> None:
+    """Of a key that has been refused for long another is tried once the process ends, and not only before."""
+    put(log, 10)
+    refused: list[float] = []
+    listeners: list[Listener] = []
+
+    def refuse(batch: Batch, deliver: Callable[[Batch], Outcome]) -> Outcome:
+        refused.append(time.monotonic())
+        if refused[-1] - refused[0] > 1.1:  # longer than anybody is waited for
+            listeners[0].hurry(time.monotonic() + 30)
+            transport.script(None)
+        else:
+            transport.script(refuse)
+        return TryLater("401", key=True)
+
+    transport = RecordingTransport(script=(refuse,))
+    listeners.append(start(transport))
+    assert transport.platform.wait(lambda: len(transport.platform.records()) == 10)
 
 
 @pytest.mark.slow

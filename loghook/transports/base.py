@@ -123,7 +123,8 @@ class TryLater:
     """Nothing is known to have arrived; the same batch is to be sent again.
 
     `after` is the platform's own wish in seconds; `key` is true when the key is missing or was refused; `absent` when
-    nobody is there at all, which was known at once: the connection was refused, the host is unknown or unreachable.
+    nobody is there who could take it, which was known at once and does not pass within seconds: the connection was
+    refused, the host is unknown, its certificate is not trusted, something else answers at that address.
     """
 
     reason: str

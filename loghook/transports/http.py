@@ -26,9 +26,11 @@ import io
 import math
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -41,12 +43,14 @@ from urllib3.util.response import assert_header_parsing
 from .address import Address, masked
 from .base import TryLater
 from .reply import Reply, printable
+from .tls import speaks_tls
 
 __all__ = ["Http"]
 
 LARGEST_REPLY = 1024 * 1024
 DEADLINE_TIMES = 6
 BLOCK = 64 * 1024
+LONGEST_PROBE = 1.0
 CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "request_method")
 SURROUNDINGS = (*CA_FILES, *PROXIES, *map(str.upper, PROXIES))
@@ -54,6 +58,9 @@ SURROUNDINGS = (*CA_FILES, *PROXIES, *map(str.upper, PROXIES))
 # What the network, the libraries below and a wrong environment raise. InvalidURL and the like are ValueErrors,
 # a host that no resolver takes is a UnicodeError, a missing CA file an OSError.
 FOREIGN = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError)
+HUNG_UP = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""TLS that ended with its connection, as any exchange may."""
 
 
 class Http:
@@ -75,6 +82,7 @@ class Http:
         self._session = requests.Session()
         self._seen: tuple[str | None, ...] = ()
         self._settings: dict[str, Any] = {}
+        self._was_answered = False
         self._session.headers.update({"User-Agent": agent, "Accept-Encoding": "identity"})
         adapter = _Adapter(self._watch)
         self._session.mount("http://", adapter)
@@ -97,9 +105,11 @@ class Http:
         try:
             self._watch.start()
             with self._send(method, path, body, params, headers) as response:
-                return _read(response, most)
+                reply = _read(response, most)
         except FOREIGN as error:
-            return TryLater(f"{self._address}: {self._words(error)}", absent=_is_absent(error))
+            return self._trouble(error)
+        self._was_answered = True
+        return reply
 
     def hurry(self, deadline: float) -> None:
         """Lets no exchange go on beyond `deadline`, by the clock, whatever the timeout says."""
@@ -177,6 +187,21 @@ class Http:
             self._seen, self._settings = seen, dict(settings)
         return self._settings
 
+    def _trouble(self, error: Exception) -> TryLater:
+        """What it means that a request has no answer."""
+        causes = _causes(error)
+        if not self._was_answered and self._is_direct and any(isinstance(cause, HUNG_UP) for cause in causes):
+            parts = urlsplit(self._address.url)
+            if speaks_tls(self._address.host, parts.port or 80, self._watch.within(min(self._timeout, LONGEST_PROBE))):
+                return TryLater(f"{self._address}: TLS is spoken there: the URL must begin with https", absent=True)
+        return TryLater(f"{self._address}: {self._words(error)}", absent=_is_absent(error))
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether plain HTTP is spoken to the address itself, and not to a proxy."""
+        url = self._address.url
+        return url.startswith("http:") and not requests.utils.select_proxy(url, self._settings.get("proxies"))
+
     def _words(self, error: BaseException) -> str:
         """What went wrong, in words that hold no key and no password."""
         causes = _causes(error)
@@ -186,7 +211,7 @@ class Http:
                 if isinstance(cause, kinds):
                     silence, whole = self._timeout, self._watch.seconds
                     return words.format(cause=_line(cause), root=root, timeout=silence, deadline=whole)
-        if isinstance(error, OSError) and "CA certificate" in str(error):
+        if _lacks_authorities(error):
             return f"{_line(error)} (from {_variable_of_ca(os.environ)})"
         return root
 
@@ -352,15 +377,21 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _is_absent(error: BaseException) -> bool:
-    """Whether nobody is there, and not a proxy that may know more."""
+    """Whether nobody is there who can be talked to, and not a proxy that may know more."""
     causes = _causes(error)
     if any(isinstance(cause, requests.exceptions.ProxyError) for cause in causes):
         return False
-    return any(
+    return _lacks_authorities(error) or any(
         isinstance(cause, (ConnectionRefusedError, socket.gaierror))
         or (isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH))
+        or (isinstance(cause, ssl.SSLError) and not isinstance(cause, CUT_OFF))
         for cause in causes
     )
+
+
+def _lacks_authorities(error: BaseException) -> bool:
+    """Whether the file of certificates to trust is not there, of which requests tells in words alone."""
+    return isinstance(error, OSError) and "CA certificate" in str(error)
 
 
 def _line(error: BaseException) -> str:

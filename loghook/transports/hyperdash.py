@@ -152,6 +152,7 @@ class HyperdashTransport(Transport):
 
     def hurry(self, deadline: float) -> None:
         """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
+        self._keys.hurry()
         self._http.hurry(deadline)
 
     def close(self) -> None:
@@ -286,18 +287,18 @@ def outcome_of(reply: Reply, size: int, where: str, now: float) -> TryLater | Re
         case 200 if content is not None:
             return None
         case 200:
-            return TryLater(
-                f"{where}: 200, but not as Hyperdash answers ({reply.kind}): a login page, another program?"
-            )
+            reason = f"{where}: 200, but not as Hyperdash answers ({reply.kind}): a login page, another program?"
+            return TryLater(reason, absent=True)
         case 400 | 422 if content is not None:
             return Refused(f"{reply.title}{_said(reply)}")
         case 413:
             return Refused(f"{reply.title}, {size} bytes are too many{_said(reply)}", too_large=True)
         case 404 | 405:
-            return TryLater(f"{where}: {reply.title}, no Hyperdash server is at this address{_said(reply)}")
+            reason = f"{where}: {reply.title}, no Hyperdash server is at this address{_said(reply)}"
+            return TryLater(reason, absent=True)
         case status if 300 <= status < 400:
             place = reply.location or "nowhere"
-            return TryLater(f"{where}: {reply.title}, it redirects to {place}: is that the right URL?")
+            return TryLater(f"{where}: {reply.title}, it redirects to {place}: is that the right URL?", absent=True)
     return TryLater(f"{where}: {reply.title}{_said(reply)}", after=reply.after(now))
 
 

@@ -74,11 +74,12 @@ class LoghookTransport(Transport):
         # An event alone is about to be given up for its size. Whoever refuses nothing at all as well is no judge of it.
         nothing = self._deliver(replace(batch, body=b""))
         if _is_too_large(nothing):
-            return TryLater(f"{self._address}: 413 whatever the size: is that the right URL?")
+            return TryLater(f"{self._address}: 413 whatever the size: is that the right URL?", absent=True)
         return nothing if isinstance(nothing, TryLater) else outcome
 
     def hurry(self, deadline: float) -> None:
         """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
+        self._keys.hurry()
         self._http.hurry(deadline)
 
     def close(self) -> None:
@@ -139,6 +140,7 @@ class LoghookTransport(Transport):
 def outcome_of(reply: Reply, batch: Batch, where: str, now: float) -> Outcome:
     """What an answer of the server means for the batch; pure. `now` is in epoch seconds, `where` names the server."""
     content = reply.json()
+    words = f"which no loghook server answers here ({reply.kind}){_said(reply)}"
     match reply.status:
         case 200:
             return _delivered(content, reply, batch, where)
@@ -154,23 +156,21 @@ def outcome_of(reply: Reply, batch: Batch, where: str, now: float) -> Outcome:
             line = content.get("line")
             return Refused(f"{reply.title}{_said(reply)}", line=_count(line))
         case 404 | 405:
-            return TryLater(f"{where}: {reply.title}, no loghook server is at this address{_said(reply)}")
+            words = f"no loghook server is at this address{_said(reply)}"
         case 407:
-            return TryLater(f"{where}: {reply.title}, the proxy wants a user and password (http://USER:PASSWORD@proxy)")
+            words = "the proxy wants a user and password (http://USER:PASSWORD@proxy)"
         case status if 300 <= status < 400:
-            return TryLater(
-                f"{where}: {reply.title}, it redirects to {reply.location or 'nowhere'}: is that the right URL?"
-            )
+            words = f"it redirects to {reply.location or 'nowhere'}: is that the right URL?"
         case status if status in (408, 425, 429) or status >= 500:
             return TryLater(f"{where}: {reply.title}{_said(reply)}", after=reply.after(now))
-    return TryLater(f"{where}: {reply.title}, which no loghook server answers here ({reply.kind}){_said(reply)}")
+    return TryLater(f"{where}: {reply.title}, {words}", absent=True)
 
 
 def _delivered(content: dict[str, object] | None, reply: Reply, batch: Batch, where: str) -> Outcome:
     offset = _offset(content)
     if content is None or offset is None:
         reason = f"{where}: 200, but not as a loghook server answers ({reply.kind}): a login page, another program?"
-        return TryLater(reason)
+        return TryLater(reason, absent=True)
     if offset < batch.offset:
         return TryLater(f"{where}: 200 with offset {offset}, but {batch.offset} was sent")
     # Beyond the batch: someone else delivered more of this writer. The rest is sent again and skipped there.

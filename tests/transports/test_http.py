@@ -378,6 +378,38 @@ def test_where_nobody_is_the_outcome_says_so(server: AwkwardServer) -> None:
         http.close()
 
 
+def absent(http: Http) -> str:
+    """Why nobody can be talked to there, as it has to be known."""
+    outcome = http.request("POST", "/", body=b"x" * 300_000, headers={"Authorization": "Bearer KEY"})
+    http.close()
+    assert isinstance(outcome, TryLater)
+    assert outcome.absent
+    return outcome.reason
+
+
+def test_who_can_not_be_talked_to_is_as_good_as_absent(server: AwkwardServer, tls: AwkwardServer) -> None:
+    """A certificate without trust, none to trust at all, and https where http is spoken do not pass by waiting."""
+    assert "certificate verify failed" in absent(Http(Address.parse(tls.url), timeout=5.0))
+    assert "TLS: " in absent(Http(Address.parse(server.url.replace("http", "https")), timeout=5.0))
+    os.environ["REQUESTS_CA_BUNDLE"] = "/nowhere/ca.pem"
+    assert "/nowhere/ca.pem" in absent(Http(Address.parse(tls.url), timeout=5.0))
+
+
+def test_http_to_a_server_of_tls_is_said_so(tls: AwkwardServer) -> None:
+    """http where TLS is spoken is told from a connection that broke, though neither has an answer."""
+    http = Http(Address.parse(tls.url.replace("https", "http")), timeout=5.0)
+    assert "TLS is spoken there" in absent(http)
+    assert not tls.requests
+
+
+def test_a_connection_that_breaks_is_nothing_to_give_up_for(server: AwkwardServer, http: Http) -> None:
+    """Who hangs up, by a reset too, or once answers were had, may well answer the next time."""
+    for answer in (Answer(cut=0, reset=True), Answer(), Answer(cut=0)):
+        server.script(answer)
+        outcome = http.request("POST", "/", body=b"x")
+        assert isinstance(outcome, Reply) or not outcome.absent
+
+
 def test_who_is_in_a_hurry_waits_no_longer_than_that(server: AwkwardServer) -> None:
     """After `hurry` no exchange goes on beyond that moment, and none begins behind it."""
     http = Http(Address.parse(server.url), timeout=60.0)

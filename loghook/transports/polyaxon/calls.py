@@ -73,6 +73,7 @@ class Calls:
 
     def hurry(self, deadline: float) -> None:
         """Lets no exchange go on beyond `deadline`, in monotonic seconds."""
+        self._keys.hurry()
         self._http.hurry(deadline)
 
     def close(self) -> None:
@@ -134,7 +135,8 @@ class Calls:
             return TryLater(f"{reason}, which is how Polyaxon says that it failed inside")
         if reply.status in (404, 405) or 300 <= reply.status < 400 or reply.status < 300:
             where = f" to {reply.location}" if reply.location else ""
-            return TryLater(f"{reason}{where}, not as a Polyaxon API answers ({reply.kind}): is that the right URL?")
+            words = f"{where}, not as a Polyaxon API answers ({reply.kind}): is that the right URL?"
+            return TryLater(f"{reason}{words}", absent=True)
         return TryLater(f"{reason}: {said(reply)}", after=reply.after(self._clock()))
 
     def plain(self, method: str, path: str, authorization: str) -> Reply | TryLater:
