@@ -223,7 +223,7 @@ class Experiment:
         while not run.flush(_PATIENCE) and time.monotonic() < deadline:
             if run.listeners and all(listener.error for listener in run.listeners):
                 deadline = 0.0
-        run.close(max(0.0, deadline - time.monotonic()))
+        run.close(max(0.0, deadline - time.monotonic()), goes_on=True)
         run.spool.close()
 
     def _say_goodbye(self, status: str) -> None:

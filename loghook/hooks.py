@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Protocol
 
 from loghook.ending import ending
 from loghook.voice import Voice
+from loghook.waiting import waiting
 
 __all__ = ["Hooks", "Watched", "uncaught"]
 
@@ -49,6 +50,8 @@ class Watched(Protocol):
 
 _watching: list[Hooks] = []
 """The hooks that are in, in the order in which they came."""
+
+atexit.register(waiting.tell)  # first of all, so that it is called once all that ends with the process has ended
 
 
 class Hooks:
@@ -198,6 +201,7 @@ def _end_all(reason: str) -> None:
     for hooks in reversed(_watching):
         hooks._interrupted = hooks._interrupted or reason
         hooks._end()
+    waiting.tell()
 
 
 def uncaught(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loghook.outages import Outages
 from loghook.spool import WriterSpool, repair, run_writers, writers
 from loghook.spool.keeper import Wake
 from loghook.threads import barred, importing
@@ -62,6 +63,7 @@ class Listener:
         interval: float = 0.25,
         batch_size: int = 1 << 20,
         voice: Voice | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self.destination = destination
         self.wake = Wake()
@@ -76,6 +78,7 @@ class Listener:
         self._adopted: dict[Path, tuple[WriterSpool, Delivery]] = {}
         self._interval = interval
         self._voice = voice or Voice()
+        self._outages = outages or Outages()
         self._transport: Transport | None = None
         self._not_before = 0.0
         self._hopeless_since: float | None = None
@@ -250,16 +253,20 @@ class Listener:
         if not self.error:
             self.untold = reason
         self.error = reason
-        if self.untold and is_news and self._deadline is None:
-            self.untold = ""
+        if is_news and self._deadline is None:
+            self.speak()
+
+    def speak(self) -> None:
+        """Say why nothing is delivered, unless a line has said that of this destination, for whatever run."""
+        reason, self.untold = self.untold and self.error, ""
+        if reason and self._outages.begin(self.destination.id, quiet=self._voice.quiet):
             self._voice.say(f"{reason}; events wait in the spool and are sent later", about=self.destination.id)
 
     def _recovered(self) -> None:
-        if self.error:
-            said, self.error, self.untold = not self.untold, "", ""
-            if said:
-                about = f"{self.destination.id} again"
-                self._voice.say(f"{self.destination.url} takes events again", about=about, level=logging.INFO)
+        self.error = self.untold = ""
+        if self._outages.end(self.destination.id):
+            about = f"{self.destination.id} again"
+            self._voice.say(f"{self.destination.url} takes events again", about=about, level=logging.INFO)
 
     # ---------------------------------------------------------------- what dead writers left
 

@@ -14,6 +14,7 @@ from loghook.environment import is_no_op, is_offline, launch_id, leads_its_machi
 from loghook.formatter import LogHookFormatter, encode
 from loghook.keyfile import key_files, keys_in
 from loghook.metrics import numbers
+from loghook.outages import outages
 from loghook.redaction import NONE, Redaction
 from loghook.repository import git_commit
 from loghook.settings import Settings, main_script
@@ -21,6 +22,7 @@ from loghook.spool import LOCAL, Limits, Log, Nowhere, Spool
 from loghook.spool.keeper import Keeper
 from loghook.threads import importing
 from loghook.voice import Voice
+from loghook.waiting import Left, waiting
 
 if TYPE_CHECKING:
     from loghook.listener import Listener
@@ -182,6 +184,7 @@ class Run:
                 interval=interval,
                 batch_size=self.settings.batch_size,
                 voice=self.voice,
+                outages=outages,
             )
             self.listeners.append(listener)
             listener.start()
@@ -349,8 +352,11 @@ class Run:
         for listener in self.listeners:
             listener.hurry(deadline)
 
-    def close(self, timeout: float | None = None) -> None:
-        """Deliver what there is, for `timeout` seconds at most, and say in one line what had to stay."""
+    def close(self, timeout: float | None = None, *, goes_on: bool = False) -> None:
+        """Deliver what there is, for `timeout` seconds at most, and note what had to stay: `waiting` tells of that.
+
+        Where the process `goes_on` it is said at once what is in the way.
+        """
         if not self.spool.is_open:
             return
         timeout = self.patience if timeout is None else timeout
@@ -358,8 +364,10 @@ class Run:
         self.hurry(timeout)
         for listener in self.listeners:
             listener.close(deadline)
+        for listener in self.listeners if goes_on else ():
+            listener.speak()
         if self._disk_answers:
-            self._say_what_stays(self.spool.log)
+            self._note_what_stays(self.spool.log)
         else:
             self.voice.say(f"{self.settings.home} does not answer; what is in its spool is sent later", about="disk")
 
@@ -381,30 +389,29 @@ class Run:
         self._keep(log)
         self._tell_drops(log, closing=True)
 
-    def _say_what_stays(self, log: Log) -> None:
+    def _note_what_stays(self, log: Log) -> None:
         dropped = log.drops.counts()
         if dropped:
             reasons = ", ".join(f"{count} for {reason}" for reason, count in dropped.items())
             self.voice.say(f"{sum(dropped.values())} records were dropped ({reasons}); the run says so too")
         for name, url in self.destinations.items():
             try:
-                count = log.count_from(log.acks.get(name).offset)
+                offset = log.acks.get(name).offset
+                count = log.count_from(offset)
             except (LookupError, OSError) as error:
                 self.voice.say(f"what waits for {url} in {log.directory} can't be counted ({error})")
                 continue
             lost = min(count, log.in_memory)
-            if count > lost and name != LOCAL:
+            if count and name != LOCAL:
                 why = self._untold(name).removeprefix(f"{url}: ")
-                self.voice.say(
-                    f"{count - lost} events for {url} wait in {log.directory}; `loghook sync` sends them"
-                    + (f" ({why})" if why else "")
-                )
-            if lost:
-                about = "disk" if name == LOCAL else "lost"  # where nothing else holds them that was said at once
-                self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about=about)
+                waiting.add(Left(name, url, log.directory, offset, count, lost, why, self.voice))
+            elif lost:  # where nothing else holds them that was said at once
+                self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about="disk")
 
     def _untold(self, name: str) -> str:
         """Return why a destination takes nothing, where no line has said so yet."""
+        if outages.known(name, quiet=self.voice.quiet):
+            return ""
         return next((listener.untold for listener in self.listeners if listener.destination.id == name), "")
 
 

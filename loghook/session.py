@@ -15,6 +15,7 @@ from loghook.job import default_url, job_of
 from loghook.polyaxon import declared
 from loghook.run import Run
 from loghook.settings import main_script, resolve
+from loghook.waiting import waiting
 
 __all__ = ["close", "current", "flush", "is_finished", "new_run", "open_run", "stats"]
 
@@ -144,6 +145,7 @@ def close(run: Run) -> None:
         if own is run:
             hooks.uninstall()
             hooks.finish()
+            waiting.tell()
             run.spool.close()
             del _runs[name]
             if os.environ.get("LOGHOOK_RUN_ID") == run.id:

@@ -11,6 +11,7 @@ from loghook.capture.logfile import LogFile
 from loghook.capture.recorder import Recorder
 from loghook.capture.supervisor import Supervisor
 from loghook.run import Run
+from loghook.waiting import waiting
 
 __all__ = ["Streams", "run_command"]
 
@@ -89,4 +90,5 @@ def finish(run: Run) -> None:
         run.close()
     except KeyboardInterrupt:
         run.close(0.0)
+    waiting.tell()
     run.spool.close()
