@@ -128,7 +128,9 @@ export class Large {
     const library = await plotly();
     if (!library) return;
     const name = this.name.replace(/[^\w.-]+/g, "_");
-    await library.downloadImage(this.plot, { format: "svg", width: 960, height: 540, filename: name });
+    // On the page the legend stands beside the picture.
+    const layout = { ...this.plot.layout, showlegend: this.plot.data.some((line) => line.name) };
+    await library.downloadImage({ data: this.plot.data, layout }, { format: "svg", width: 960, height: 540, filename: name });
   }
 
   #facts() {

@@ -1,12 +1,15 @@
 // The interactive chart: plotly.js, loaded once and late, and what it is given to draw.
 
 import { MARGIN } from "./preview.js";
+import { called, paint } from "./ranks.js";
 import { extent } from "./series.js";
 
 // plotly.js writes its own style elements unless elements with these ids exist; a strict content policy blocks them, and
 // chart.css says what is needed. (The page's link to chart.css carries the first id.) A plotly.js that knows the second
 // by another name only loses styles for maps.
 const MAP_STYLE = "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53";
+// Beyond so many lines only the one that is pointed at has a label.
+const MOST_LABELS = 4;
 const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset", showTips: false };
 
 let library = null;
@@ -64,20 +67,41 @@ export function zoomed(element, key) {
 // No markup such as bold or a raised exponent anywhere in a chart: plotly.js makes it with style attributes, which the
 // content policy blocks.
 function traces(data, view) {
-  const x = view.mode === "wall" ? data.x.map(local) : data.x;
-  const few = data.x.length <= 40;
-  const line = {
-    x,
-    y: data.y,
-    text: data.label,
+  const all = alike(data, view.colour).map(([look, lines]) => trace(data, view, look, lines));
+  return data.odd.length ? [...all, oddities(data, view)] : all;
+}
+
+// Lines by how they are drawn: of many ranks some look the same, and a chart of hundreds of traces would be slow.
+function alike(data, colour) {
+  const found = new Map();
+  for (const line of data.lines) {
+    const look = paint(line.rank, colour);
+    const key = `${look.colour} ${look.dash}`;
+    if (!found.has(key)) found.set(key, [look, []]);
+    found.get(key)[1].push(line);
+  }
+  return found.size ? [...found.values()] : [[paint(undefined, colour), []]];
+}
+
+function trace(data, view, { colour, dash }, lines) {
+  const together = (values, gap) => lines.flatMap(({ from, to }, i) => [...(i ? [gap] : []), ...values.slice(from, to)]);
+  const x = together(data.x, null);
+  const most = Math.max(0, ...lines.map(({ from, to }) => to - from));
+  const named = lines.some(({ rank }) => rank !== undefined);
+  return {
+    x: view.mode === "wall" ? x.map((at) => at && local(at)) : x,
+    y: together(data.y, null),
+    text: together(data.label, ""),
+    name: named ? lines.map(({ rank }) => called(rank)).join(", ") : "",
+    showlegend: named,
     type: "scatter",
-    mode: few ? "lines+markers" : "lines",
-    line: { color: view.colour, width: data.x.length > 1500 ? 1.2 : 1.8 },
-    marker: { size: 5, color: view.colour },
+    mode: most <= 40 ? "lines+markers" : "lines",
+    line: { color: colour, dash: dash || "solid", width: most > 1500 ? 1.2 : 1.8 },
+    marker: { size: 5, color: colour },
+    hoverlabel: { bordercolor: named ? colour : view.theme.rule },
     hovertemplate: "%{y:.6~g}<br>%{text}<extra></extra>",
     connectgaps: false,
   };
-  return data.odd.length ? [line, oddities(data, view)] : [line];
 }
 
 // What is no number has no height: marks at the edge, on an axis of their own, leave the scale alone.
@@ -91,6 +115,7 @@ function oddities({ odd }, view) {
     type: "scatter",
     mode: "markers",
     cliponaxis: false,
+    showlegend: false,
     marker: {
       symbol: odd.map(({ kind }) => symbols[kind]),
       size: 8,
@@ -127,7 +152,7 @@ function layout(element, data, view) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: theme.font, color: theme.muted },
     showlegend: false,
-    hovermode: "x",
+    hovermode: data.lines.length > MOST_LABELS ? "closest" : "x",
     hoverdistance: -1,
     hoverlabel: { bgcolor: theme.surface, bordercolor: theme.rule, font: { color: theme.text, size: 12 } },
     dragmode: "zoom",

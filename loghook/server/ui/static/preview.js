@@ -2,6 +2,7 @@
 
 import { svg } from "./dom.js";
 import { clock, number } from "./format.js";
+import { paint } from "./ranks.js";
 import { extent, ticks } from "./series.js";
 
 export const MARGIN = { l: 46, r: 10, t: 8, b: 22 };
@@ -20,7 +21,10 @@ export function preview(data, { width, height, log, mode, colour }) {
   const drawing = svg("svg", { width, height, class: "preview", role: "img", "aria-hidden": "true" });
   for (const tick of ticks(y0, y1, 4, log)) drawing.append(...across(tick, py(tick), right));
   drawing.append(...below(data, { x0, x1, px, bottom, right, mode }));
-  drawing.append(...strokes(data, px, py, log).map((points) => stroke(points, colour)));
+  for (const line of data.lines) {
+    const look = paint(line.rank, colour);
+    drawing.append(...strokes(data, line, px, py, log).map((points) => stroke(points, look)));
+  }
   for (const odd of data.odd) drawing.append(mark(odd, px(odd.x), bottom));
   return drawing;
 }
@@ -42,20 +46,21 @@ function below(data, { x0, x1, px, bottom, right, mode }) {
 }
 
 // The line in as many parts as gaps make of it.
-function strokes(data, px, py, log) {
+function strokes(data, { from, to }, px, py, log) {
   const parts = [[]];
-  data.y.forEach((y, i) => {
+  for (let i = from; i < to; i += 1) {
+    const y = data.y[i];
     if (y === null || (log && y <= 0)) parts.push([]);
     else parts.at(-1).push([px(data.x[i]), py(y)]);
-  });
+  }
   return parts.filter((part) => part.length);
 }
 
-function stroke(points, colour) {
+function stroke(points, { colour, dash }) {
   if (points.length === 1) return svg("circle", { cx: points[0][0], cy: points[0][1], r: 2.5, fill: colour });
   const text = points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
   const width = points.length > CROWD * 5 ? 1.2 : 1.8;
-  return svg("polyline", { points: text, stroke: colour, "stroke-width": width, class: "stroke" });
+  return svg("polyline", { points: text, stroke: colour, "stroke-width": width, "stroke-dasharray": dash, class: "stroke" });
 }
 
 // No number at this place: a cross below, an arrow up or down for an infinity.

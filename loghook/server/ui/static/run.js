@@ -39,7 +39,7 @@ const ranks = new Ranks(byId("rank"), state.rank, (rank) => {
   slow = 0;
   charts.forget();
   poll.now();
-});
+}, document.querySelectorAll(".legend"));
 
 async function series(name, most, range = null) {
   const chosen = ranks.chosen;

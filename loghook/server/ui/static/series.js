@@ -8,9 +8,10 @@ const ODD = { NaN: "nan", Infinity: "up", "-Infinity": "down" };
 // Beyond it the span of an axis is no number any more.
 const LARGEST = 1e300;
 
-// {x, y, label, odd: [{x, kind, label}], unit}: x by `mode` (step, relative, wall), in ascending order; y is null, a gap,
-// where the value is no number or beyond measure, and `odd` holds those points. Relative time is in `unit`, as given or
-// as fits best, wall time in milliseconds. A fourth entry of a point is its rank: each rank's are a line of their own.
+// {x, y, label, lines: [{rank, from, to}], odd: [{x, kind, label}], unit}: x by `mode` (step, relative, wall), in ascending
+// order; y is null, a gap, where the value is no number or beyond measure, and `odd` holds those points. Relative time is in
+// `unit`, as given or as fits best, wall time in milliseconds. A fourth entry of a point is its rank: each rank's are a line
+// of their own, from one place in x, y and label up to another.
 export function shape(points, mode, start, given = "") {
   const [unit, seconds] = mode === "relative" ? unitFor(points, start, given) : ["", 1];
   const place = {
@@ -23,16 +24,11 @@ export function shape(points, mode, start, given = "") {
   if (order.size > 1 || placed.some(({ x }, i) => i && x < placed[i - 1].x)) {
     placed.sort((a, b) => order.get(a.point[3]) - order.get(b.point[3]) || a.x - b.x);
   }
-  const out = { x: [], y: [], label: [], odd: [], unit };
-  let rank = placed.length ? placed[0].point[3] : undefined;
-  for (const { x, point } of placed) {
-    const value = point[2];
-    if (point[3] !== rank) {
-      rank = point[3];
-      out.x.push(x);
-      out.y.push(null);
-      out.label.push("");
-    }
+  const out = { x: [], y: [], label: [], lines: [], odd: [], unit };
+  for (const [i, { x, point }] of placed.entries()) {
+    const [, , value, rank] = point;
+    if (!i || rank !== out.lines.at(-1).rank) out.lines.push({ rank, from: i, to: i });
+    out.lines.at(-1).to = i + 1;
     const fine = typeof value === "number" && Math.abs(value) <= LARGEST;
     out.x.push(x);
     out.y.push(fine ? value : null);
