@@ -83,7 +83,7 @@ def test_ndjson_has_everything_from_a_server_and_without_one(loghook: Command, h
 
 
 def test_csv_is_safe_in_a_spreadsheet(loghook: Command, server: Server) -> None:
-    """No text in the table begins as a formula does, numbers are numbers, and a mark says that it is UTF-8."""
+    """No text in the table begins as a formula does, numbers are as they are, and a mark says that it is UTF-8."""
     train(server.url)
     text = loghook("export", "a" * 32, "--format", "csv").stdout
     assert text.startswith("\ufefftype,time,step,name,value,")
@@ -95,7 +95,8 @@ def test_csv_is_safe_in_a_spreadsheet(loghook: Command, server: Server) -> None:
     (name,) = (row["value"] for row in rows if row["type"] == "run" and row["name"] == "name")
     assert name == "'=HYPERLINK(1)"
     assert {row["name"]: row["value"] for row in of(rows, "param")} == {"rate": "0.1", "'+x": "'=1+1"}
-    assert [row["value"] for row in of(rows, "point")] == ["-0.5", "NaN", "'-Infinity"]
+    assert [row["value"] for row in of(rows, "point")] == ["-0.5", "NaN", "-Infinity"]
+    assert [row["value"] for row in of(rows, "metric")] == ["-Infinity"]
     last = of(rows, "record")[-1]
     assert last["message"] == "'=cmd|' /C calc'!A0\n\u00e4, \"quoted\""
     assert json.loads(last["more"])["extra"] == {"size": [1, 2]}

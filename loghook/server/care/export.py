@@ -9,7 +9,8 @@
 
 In NDJSON each is an object whose "type" says which. NaN and the infinities are strings. In CSV what a row is about is
 in its first column, and facts of a run, params and drops have a row each. A text that a spreadsheet could take for a
-formula has an apostrophe in front. The file begins with a byte order mark, which tells spreadsheets that it is UTF-8.
+formula has an apostrophe in front; a metric's value is no text, not even -Infinity. The file begins with a byte order
+mark, which tells spreadsheets that it is UTF-8.
 
 Lines are read in pages and points chunk by chunk, each for itself: they never change, so a slow reader holds up nobody.
 """
@@ -43,6 +44,8 @@ COLUMNS = ("type", "time", "step", "name", "value", "level", "logger", "message"
 REST = ("metrics", "more")
 """Columns with what is left, as JSON."""
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+NUMBERED = ("metric", "point")
+"""Rows whose value is a number, whatever it looks like."""
 INNER = ("writers", "counts", "params", "dropped")
 """Facts of a run that are lists or objects, and not shown as one cell."""
 
@@ -226,7 +229,10 @@ def _cells(row: Row) -> list[object]:
         row = {**row, "time": _moment(row["time"])}
     rest = {name: value for name, value in row.items() if name not in COLUMNS and name != "metrics"}
     kept = {name: value for name, value in rest.items() if value is not None}
-    return [*(_cell(row.get(name)) for name in COLUMNS), _cell(row.get("metrics")), _cell(kept or None)]
+    cells = {name: _cell(row.get(name)) for name in COLUMNS}
+    if row["type"] in NUMBERED:
+        cells["value"] = row["value"]
+    return [*cells.values(), _cell(row.get("metrics")), _cell(kept or None)]
 
 
 def _cell(value: object) -> object:
