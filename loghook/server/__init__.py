@@ -70,7 +70,7 @@ Not trusted, and what stands against each:
 - What was logged, as content of a page. It is answered as JSON with its type and nosniff, and the pages put it in as
   text; the Content-Security-Policy allows no inline script, no eval and no foreign source (`security`).
 - The printed link and the key in loghook.json are as good as a password. Neither is ever logged here. A session
-  outlives the key that it began with: who revokes a key that was stolen waits for 30 days, or signs out what it began.
+  ends with the key that it began with (`keys`), but other keys that it made meanwhile go on: revoke those too.
 """
 
 from loghook.server.serving import DEFAULT_PORT, Server, serve

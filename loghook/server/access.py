@@ -72,13 +72,16 @@ class Access:
 
         return guarded
 
-    def begin(self, request: Request, response: Response, account: int) -> None:
-        """Begin a session of an account and set its cookie. Blocks for a commit: call it on a thread."""
+    def begin(self, request: Request, response: Response, account: int, key: str | None = None) -> None:
+        """Begin a session of an account, with a key perhaps, and set its cookie. Raises Revoked.
+
+        Blocks for a commit: call it on a thread.
+        """
         # Lax: a link that leads here from another site finds one signed in; a request that changes something and comes
         # from another site carries no cookie.
         response.set_cookie(
             self.cookie,
-            self.accounts.new_session(account),
+            self.accounts.new_session(account, key),
             max_age=int(SESSION_SECONDS),
             httponly=True,
             samesite="lax",

@@ -12,11 +12,11 @@ import hmac
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from loghook.server.store import Store
 
-__all__ = ["LOCAL", "SESSION_SECONDS", "Accounts", "Taken", "hashed"]
+__all__ = ["LOCAL", "SESSION_SECONDS", "Accounts", "Revoked", "Taken", "hashed"]
 
 LOCAL = "local"
 SESSION_SECONDS = 30 * 24 * 3600.0
@@ -28,6 +28,10 @@ REMEMBERED = 10_000
 
 class Taken(ValueError):
     """There is an account of that name."""
+
+
+class Revoked(ValueError):
+    """The key was revoked a moment ago."""
 
 
 class Accounts:
@@ -84,18 +88,32 @@ class Accounts:
         """Return the account that a session belongs to, or None when there is no such session or it has expired."""
         return self._look("sessions", hashed(token), "SELECT account FROM sessions WHERE hash = ? AND expires > ?")
 
-    def forget_key(self, digest: str) -> None:
-        """Believe no longer in a key, by its hash."""
+    def forget_key(self, digest: str, sessions: Iterable[str]) -> None:
+        """Believe no longer in a key, nor in sessions that ended with it, by their hashes."""
         self._known.pop(("keys", digest), None)
+        for session in sessions:
+            self._known.pop(("sessions", session), None)
 
-    def new_session(self, account: int) -> str:
-        """Begin a session and return its token; only the token's hash is kept."""
+    def new_session(self, account: int, key: str | None = None) -> str:
+        """Begin a session and return its token; only the token's hash is kept.
+
+        One that begins with a key ends with it: see `Keys.revoke`. Raises Revoked when that has happened meanwhile.
+        """
         token = secrets.token_urlsafe(32)
         now = self._clock()
 
         def job(connection: sqlite3.Connection) -> None:
+            number = None
+            if key is not None:
+                row = connection.execute("SELECT number FROM keys WHERE hash = ?", (hashed(key),)).fetchone()
+                if row is None:
+                    raise Revoked("this key was revoked")
+                (number,) = row
             connection.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
-            connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", (hashed(token), account, now + SESSION_SECONDS))
+            connection.execute(
+                "INSERT INTO sessions (hash, account, expires, key) VALUES (?, ?, ?, ?)",
+                (hashed(token), account, now + SESSION_SECONDS, number),
+            )
 
         self._store.writer.run(job)
         return token

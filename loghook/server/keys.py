@@ -78,19 +78,27 @@ class Keys:
             return _listed(connection, account)
 
     def revoke(self, account: int, number: int) -> bool:
-        """Revoke a key of an account, at once and for good; false when the account has no such key."""
+        """Revoke a key of an account, at once and for good; false when the account has no such key.
 
-        def job(connection: sqlite3.Connection) -> str | None:
+        The sessions that began with it end, and those of which that is not known.
+        """
+
+        def job(connection: sqlite3.Connection) -> tuple[str, list[str]] | None:
             row = connection.execute("SELECT hash FROM keys WHERE number = ? AND account = ?", (number, account))
             found = row.fetchone()
-            if found is not None:
-                connection.execute("DELETE FROM keys WHERE number = ?", (number,))
-            return found[0] if found else None
+            if found is None:
+                return None
+            connection.execute("DELETE FROM keys WHERE number = ?", (number,))
+            ended = connection.execute(
+                "SELECT hash FROM sessions WHERE account = ? AND key IN (?, 0)", (account, number)
+            ).fetchall()
+            connection.execute("DELETE FROM sessions WHERE account = ? AND key IN (?, 0)", (account, number))
+            return found[0], [digest for (digest,) in ended]
 
-        digest = self._store.writer.run(job)
-        if digest is not None:
-            self._accounts.forget_key(digest)
-        return digest is not None
+        revoked = self._store.writer.run(job)
+        if revoked is not None:
+            self._accounts.forget_key(*revoked)
+        return revoked is not None
 
     def readable(self, account: int) -> list[str]:
         """Return the account's keys that can be made again, the newest last; makes the first where there is none.

@@ -2,7 +2,7 @@
 
     GET /api/v1/keys              {"account": name, "keys": [{"id", "name", "tail", "created", "current"}]}
     POST /api/v1/keys {"name"}    201 {"id", "name", "tail", "created", "key"}: the only answer that ever holds the key
-    DELETE /api/v1/keys/{id}      204; from then on the key opens nothing
+    DELETE /api/v1/keys/{id}      204; from then on the key opens nothing, nor does a session that it began
 
 `tail` is the key's last four characters, `created` epoch seconds; `current` is true for the key that asks.
 """

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from loghook.server.access import Access
+from loghook.server.accounts import Revoked
 from loghook.server.answers import Problem, accepts_gzip
 from loghook.server.sign_in import SignIn
 
@@ -33,6 +34,7 @@ REFERENCE = re.compile(r'((?:src|href)="(?:\{\{root\}\}|(?:\.\./)*))static/')
 TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 LARGEST_FORM = 16 * 1024
 BEST = 9
+UNKNOWN_KEY = "This server does not know that key."
 
 
 @dataclass(slots=True)
@@ -102,8 +104,11 @@ class Pages:
             return await self._enter(request, account)
         known = self._access.accounts.of_key(key) if key else None
         if known is None:
-            return self._form("This server does not know that key.", 401)
-        return await self._enter(request, known)
+            return self._form(UNKNOWN_KEY, 401)
+        try:
+            return await self._enter(request, known, key)
+        except Revoked:
+            return self._form(UNKNOWN_KEY, 401)
 
     async def sign_out(self, request: Request) -> Response:
         """POST /sign-out: ends the session."""
@@ -136,9 +141,9 @@ class Pages:
         words = {"title": title, "status": str(error.status), "message": error.sentence, "root": "../" * depth or "./"}
         return HTMLResponse(self._page("error", **words), error.status, error.headers)
 
-    async def _enter(self, request: Request, account: int) -> Response:
+    async def _enter(self, request: Request, account: int, key: str | None = None) -> Response:
         response = RedirectResponse(_inside(request.query_params.get("next", "")), 303, {"Cache-Control": "no-store"})
-        await asyncio.to_thread(self._access.begin, request, response, account)
+        await asyncio.to_thread(self._access.begin, request, response, account, key)
         return response
 
     def _form(self, message: str, status: int = 200) -> Response:

@@ -14,6 +14,9 @@ import pytest
 import requests
 
 from loghook.server import Server, passwords
+from loghook.server.accounts import Accounts, Revoked
+from loghook.server.keys import Keys
+from loghook.server.store import Store
 
 Record = Callable[..., dict[str, Any]]
 ANNA = {"email": "anna@example.org", "password": "correct horse"}
@@ -266,6 +269,50 @@ def test_keys_api(server: Server, as_client: Callable[..., Any]) -> None:
     assert other.get("/runs").status_code == 401
     assert requests.delete(f"{url}/{new['id']}", headers=headers, timeout=60).status_code == 404
     assert requests.delete(f"{url}/x", headers=headers, timeout=60).status_code == 404
+
+
+def signed_in(server: Server, **form: str) -> requests.Session:
+    """A browser that has signed in by the form."""
+    browser = requests.Session()
+    browser.trust_env = False
+    answer = browser.post(f"{server.url}/sign-in", data=form, headers={"Origin": server.url}, timeout=60)
+    assert answer.url == f"{server.url}/"
+    return browser
+
+
+def test_a_session_ends_with_its_key(server: Server) -> None:
+    """Revoking a key ends the sessions that began with it, for whoever has just been believed, and no others."""
+    sign_up(server)
+    password = signed_in(server, **ANNA)
+    url, headers = f"{server.url}/api/v1/keys", {"Origin": server.url}
+    made = [password.post(url, headers=headers, timeout=60).json() for _ in range(2)]
+    one, same, other = (signed_in(server, key=made[number]["key"]) for number in (0, 0, 1))
+    local = signed_in(server, key=server.key)
+    everybody = {"one": one, "same": same, "other": other, "password": password, "local": local}
+
+    def inside() -> set[str]:
+        asked = {name: browser.get(f"{server.url}/api/v1/runs", timeout=60) for name, browser in everybody.items()}
+        return {name for name, answer in asked.items() if answer.status_code == 200}
+
+    assert inside() == set(everybody)
+    assert one.delete(f"{url}/{made[0]['id']}", headers=headers, timeout=60).status_code == 204
+    assert inside() == {"other", "password", "local"}
+    assert one.get(f"{server.url}/", timeout=60).url == f"{server.url}/sign-in"
+
+
+def test_a_key_that_is_revoked_meanwhile_begins_nothing(home: Path) -> None:
+    """Whoever signs in with a key in the moment in which it is revoked is not in."""
+    home.mkdir()
+    store = Store(home / "loghook.db")
+    accounts = Accounts(store)
+    keys = Keys(store, accounts, b"")
+    made, text = keys.create(accounts.local, "")
+    account = accounts.of_key(text)
+    assert account == accounts.local
+    assert keys.revoke(account, made.id)
+    with pytest.raises(Revoked):
+        accounts.new_session(account, text)
+    store.close()
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"name": 5}', b'"name"'])

@@ -61,6 +61,7 @@ CREATE TABLE set_aside (
 );
 """
 KEY = "lh_" + "k" * 43
+SESSION = "s" * 43
 LINE = {"time": 1000.0, "level": "INFO", "logger": "train", "message": "from version 1"}
 
 
@@ -133,6 +134,7 @@ SCRIPTS_OF_VERSIONS = {
     5: "ccac0bca94cf8d62",
     6: "5ed6a3ba6f9d515f",
     7: "741069fa49e738a5",
+    8: "a5873a45123c5922",
 }
 """Digests of the scripts that take a database from one version to the next: files that they made are out there."""
 POINTS = array("d", [1.0, 2.0, 3.0, 1001.0, 1002.0, 1003.0, 0.5, 0.25, float("nan")])
@@ -150,6 +152,8 @@ def write_version(path: Path, version: int) -> None:
     connection.execute("INSERT INTO accounts (number, name, created) VALUES (1, 'local', 1.0)")
     key = {"hash": hashlib.sha256(KEY.encode()).hexdigest(), "account": 1, "created": 2.0}
     insert(connection, "keys", **key, **({"name": "k", "tail": "kkkk", "made": 0} if version > 1 else {}))
+    session = {"hash": hashlib.sha256(SESSION.encode()).hexdigest(), "account": 1, "expires": 1e11}
+    insert(connection, "sessions", **session, **({"key": 1} if version > 7 else {}))
     later = {"project": "p", "tags": '["t"]'} if version > 2 else {}
     told = {"host": "box", "pid": 7, "params": '{"rate":0.1}', "dropped": '{"limit":2}'}
     counts = {"logs": 2, "metrics": 1, "set_aside": 1, "missing_bytes": 0}
@@ -215,3 +219,18 @@ def test_each_version(home: Path, as_client: Callable[..., Any], version: int) -
     assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+@pytest.mark.parametrize("version", range(1, VERSION + 1))
+def test_sessions_of_each_version(home: Path, as_client: Callable[..., Any], version: int) -> None:
+    """A session goes on through an upgrade, and ends with its key; where that was not kept, with any of its account."""
+    write_version(home / "server" / "loghook.db", version)
+    (home / "loghook.json").write_bytes(orjson.dumps({"api_key": KEY}))
+    with Server(home, port=0) as server:
+        browser = as_client(server, SESSION)
+        (key,) = browser.read("/keys")["keys"]
+        address, headers = f"{server.url}/api/v1/keys", {"Authorization": f"Bearer {KEY}"}
+        other = browser.session.post(address, headers=headers, timeout=60).json()
+        for number, knows in ((other["id"], version > 7), (key["id"], False)):
+            assert browser.session.delete(f"{address}/{number}", headers=headers, timeout=60).status_code == 204
+            assert (browser.get("/runs").status_code == 200) == knows

@@ -1,7 +1,7 @@
 """The database's tables, how it is opened, and how an older one is brought up to date.
 
     accounts, keys, sessions     who may read and write; keys and session tokens are kept as SHA-256 only, passwords as
-                                 `passwords` makes them
+                                 `passwords` makes them; sessions.key is the number of the key that one began with
     runs, writers                one row each; writers.next_offset is the number that makes delivery exactly-once;
                                  runs.told is the state that was last told of, see `notify`; runs.project and "group"
                                  say where a run belongs, runs.tags is a JSON array; runs.owner is the writer that
@@ -154,8 +154,14 @@ UPDATE metrics SET rank = (SELECT max(rank) FROM writers WHERE writers.run = met
     );
 """
 
+# Which key a session began with was not kept before: 0, which is no key's number, stands for any of the account's.
+EIGHTH = """
+ALTER TABLE sessions ADD COLUMN key INTEGER DEFAULT 0;
+CREATE INDEX sessions_by_key ON sessions (key) WHERE key IS NOT NULL;
+"""
+
 # The n-th script (from 0) takes a database from version n to n + 1. Released ones never change.
-SCRIPTS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)
+SCRIPTS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH)
 VERSION = len(SCRIPTS)
 
 # 16 MB of pages between checkpoints: fewer pages are written twice, and the log stays small.
