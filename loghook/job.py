@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Job", "default_url", "is_no_op", "is_offline", "job_of", "json_object"]
+__all__ = ["Job", "default_url", "in_project", "is_no_op", "is_offline", "job_of", "json_object"]
 
 CLUSTER_HOST = "http://polyaxon-polyaxon-api:80"
 YES = ("1", "true", "t", "yes", "y", "on")
 KINDS = ("experiments", "jobs", "builds")
+OURS = re.compile(r"\s*polyaxon[02]?\+https?://[^/]+", re.IGNORECASE)
 LEGAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
 
@@ -114,6 +115,23 @@ def default_url(environ: Mapping[str, str]) -> str:
         return job.url
     server = environ.get("HYPERDASH_SERVER", "").strip()
     return f"hyperdash+{_host(server)}" if server else ""
+
+
+def in_project(url: str, project: str) -> str:
+    """A URL of Polyaxon that names no project, with the one of the settings at its end; any other as it is.
+
+    `project` is a name, or OWNER/PROJECT for a URL without an owner. Characters that Polyaxon has in no name become
+    dashes.
+    """
+    host = OURS.match(url)
+    if host is None:
+        return url
+    owner = url[host.end() :].strip().strip("/")
+    names = project.split("/") if not owner and project.count("/") == 1 else [project] if owner else []
+    slugs = [re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-.") for name in names]
+    if "/" in owner or not slugs or not all(slugs):
+        return url
+    return "/".join([host[0].strip(), *([owner] if owner else []), *slugs])
 
 
 def is_no_op(environ: Mapping[str, str]) -> bool:

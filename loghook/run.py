@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from loghook.destinations import destination, destination_id, masked, masked_arguments
 from loghook.environment import is_no_op, is_offline, launch_id, leads_its_machine, rank
 from loghook.formatter import LogHookFormatter, encode
+from loghook.job import in_project
 from loghook.keyfile import key_files, keys_in
 from loghook.metrics import numbers
 from loghook.outages import outages
@@ -69,6 +70,7 @@ class Run:
         joined = environ.get("LOGHOOK_RUN_PARENT")
         self.id = settings.run_id or launch_id(environ) or _new_id()
         self.name = self.redaction.text(_readable(settings.name or _script_name()))
+        self.project = self.redaction.text(_readable(settings.project))
         self.pid = os.getpid()
         is_split = not settings.run_id and leads_its_machine(environ)
         self.owner = (self.rank in (None, 0) or is_split) and (joined is None or joined == str(self.pid))
@@ -115,7 +117,8 @@ class Run:
         return self.settings.shutdown_timeout
 
     def _urls(self) -> list[str]:
-        return [part.strip() for part in self.settings.url.split(",") if part.strip()]
+        urls = (part.strip() for part in self.settings.url.split(",") if part.strip())
+        return [in_project(url, self.settings.project) for url in urls]
 
     def _meta(self) -> dict[str, Any]:
         return {"name": self.name, "destinations": self.destinations, "started": time.time(), **self._process()}
@@ -135,6 +138,8 @@ class Run:
             commit = git_commit(None if self.api.startswith("cli_") else main_script())
             if commit:
                 started["git"] = commit
+            if self.project:
+                started["project"] = self.project
             started["python"] = ".".join(map(str, sys.version_info[:3]))
             if self._params:
                 started["params"] = self._params

@@ -105,6 +105,7 @@ class Settings:
     """The settings that are in force; each field is one row of the table."""
 
     name: str = _setting("", "text", _text, "Name of the run; the script's file name if empty.")
+    project: str = _setting("", "text", _text, "Project that the run is listed under.")
     url: str = _setting(
         "", "URLs", _text, "Where events go: one URL or several, separated by commas; none: this machine."
     )

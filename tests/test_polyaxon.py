@@ -10,7 +10,7 @@ import pytest
 
 import loghook
 from loghook import environment, polyaxon
-from loghook.job import default_url, job_of
+from loghook.job import default_url, in_project, job_of
 from loghook.testing import Answer, AwkwardServer
 
 UUID = "8aac02e3a62a4f0aaa257c59da5eab80"
@@ -222,3 +222,25 @@ def test_a_job_of_0_is_known_by_its_name() -> None:
     job = job_of({"POLYAXON_JOB_INFO": '{"job_name": "someone.digits.jobs.3"}'})
     assert job is not None
     assert (job.kind, job.id, job.group) == ("jobs", "3", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "project", "found"),
+    [
+        ("polyaxon+https://host/acme", "mnist", "polyaxon+https://host/acme/mnist"),
+        ("polyaxon0+http://host:80/acme/", "a b", "polyaxon0+http://host:80/acme/a-b"),
+        ("polyaxon2+https://u:p@host", "acme/mnist", "polyaxon2+https://u:p@host/acme/mnist"),
+        ("Polyaxon+HTTPS://host/", "acme/mnist", "Polyaxon+HTTPS://host/acme/mnist"),
+        ("polyaxon+https://host/acme", "of/acme", "polyaxon+https://host/acme/of-acme"),
+        ("polyaxon+https://host/acme/other", "mnist", "polyaxon+https://host/acme/other"),
+        ("polyaxon+https://host/api/acme/other", "mnist", "polyaxon+https://host/api/acme/other"),
+        ("polyaxon+https://host/acme", "", "polyaxon+https://host/acme"),
+        ("polyaxon+https://host/acme", "../..", "polyaxon+https://host/acme"),
+        ("polyaxon+https://host", "mnist", "polyaxon+https://host"),
+        ("https://host/acme", "mnist", "https://host/acme"),
+        ("hyperdash+https://host", "acme/mnist", "hyperdash+https://host"),
+    ],
+)
+def test_a_url_gets_the_project_that_it_lacks(url: str, project: str, found: str) -> None:
+    """A URL of Polyaxon that names no project gets that of the settings, no other URL does, and only what is a name."""
+    assert in_project(url, project) == found

@@ -44,6 +44,32 @@ def open_run(home: Path) -> Iterator[Open]:
         run.spool.close()
 
 
+@pytest.mark.parametrize("project", ["", "vision"])
+def test_a_run_says_which_project_it_is_in(project: str, open_run: Open, home: Path) -> None:
+    """The setting `project` is told with the run's start, where it is set."""
+    open_run(project=project)
+    (started,) = events(home, "run_started")
+    assert started["run"].get("project", "") == project
+
+
+def test_a_projects_name_is_no_place_for_a_secret(open_run: Open, home: Path) -> None:
+    """A secret in the project's name is replaced, as it is in the run's own."""
+    secret = "ghp_" + "a1B2" * 9
+    open_run(project=f"of {secret}")
+    (started,) = events(home, "run_started")
+    assert secret not in started["run"]["project"]
+
+
+def test_a_url_of_polyaxon_without_a_project_gets_the_runs(open_run: Open) -> None:
+    """Where a URL of Polyaxon names no project the setting is one; whoever delivers the rest later finds it there."""
+    urls = "polyaxon2+http://127.0.0.1:9/acme,polyaxon+http://127.0.0.1:9/acme/mine,http://127.0.0.1:9/acme"
+    run = open_run(url=urls, project="dogs vs. cats")
+    assert list(run.destinations.values()) == [
+        "polyaxon2+http://127.0.0.1:9/acme/dogs-vs.-cats",
+        *urls.split(",")[1:],
+    ]
+
+
 def test_a_run_says_how_it_started(open_run: Open, home: Path) -> None:
     """The first events are the writer and the run: name, host, pid, arguments, Python, params."""
     run = open_run(name="dogs vs. cats", params={"rate": 0.1})

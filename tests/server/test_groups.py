@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+
+from loghook.server import Server
 
 
 def begin(client: Any, run: str, time: float, project: str | None = None, **fields: Any) -> None:
@@ -78,3 +83,18 @@ def test_what_cannot_be_asked(client: Any, wrong: dict[str, str]) -> None:
     answer = client.get("/overview", **wrong)
     assert answer.status_code == 400
     assert "error" in answer.json()
+
+
+def test_a_program_names_its_project(server: Server, client: Any) -> None:
+    """A run of loghook's own is listed under the project that its settings name, an experiment beside it too."""
+    code = (
+        "import loghook\n"
+        "loghook.install('installed', quiet=True)\n"
+        "loghook.Experiment('beside', capture_io=False, quiet=True).end()\n"
+        "loghook.Experiment('elsewhere', capture_io=False, quiet=True, project='other').end()\n"
+    )
+    environ = {**os.environ, "LOGHOOK_URL": server.url, "LOGHOOK_API_KEY": server.key, "LOGHOOK_PROJECT": "vision"}
+    environ["LOGHOOK_SHUTDOWN_TIMEOUT"] = "60"
+    subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=100)
+    assert {one["name"]: one["runs"] for one in client.read("/projects")["projects"]} == {"vision": 2, "other": 1}
+    assert {run["name"] for run in client.read("/runs", project="vision")["runs"]} == {"installed", "beside"}

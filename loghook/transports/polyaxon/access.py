@@ -36,7 +36,9 @@ def place_of(url: str) -> Place:
     head, _, path = address.url.partition("://")
     parts = path.split("/")
     if len(parts) < 3 or not all(parts[-2:]):
-        raise ConfigurationError(f"{masked(url)!r} names no project: write polyaxon+https://HOST/OWNER/PROJECT")
+        raise ConfigurationError(
+            f"{masked(url)!r} names no project: write polyaxon+https://HOST/OWNER/PROJECT, or set LOGHOOK_PROJECT"
+        )
     return Place(replace(address, url=f"{head}://{'/'.join(parts[:-2])}"), parts[-2], parts[-1])
 
 
