@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loghook.server.events import MOST_NAMES, Parsed, parse, refused
+from loghook.server.events import MOST_NAMES, parse, refused
+from loghook.server.parsed import Parsed
 from loghook.server.store import Store, gone, logs, messages, rows, runs
 
 __all__ = ["MAX_LINES", "Gap", "Ingest", "Malformed", "Stored", "TooLarge"]
@@ -226,7 +227,7 @@ class Ingest:
                 parsed.set_aside.append(refused(index, event, f"the server failed at it: {type(error).__name__}"))
         if parsed.records:
             count = logs.add(connection, writer.run, writer.number, parsed.records)
-            self._store.words.add(connection, writer.run, count, parsed.texts)
+            self._store.words.add(connection, writer.run, count, parsed.records.texts)
         if parsed.points:
             rank = runs.rank(connection, writer)
             new = self._store.metrics.add(connection, writer.run, rank, parsed.points)

@@ -12,7 +12,7 @@ import orjson
 
 from loghook.server.levels import level_name
 
-__all__ = ["DEEPEST", "present", "writable"]
+__all__ = ["DEEPEST", "present", "searched", "writable"]
 
 DEEPEST = 32
 """Levels of objects within metrics that are looked into; what lies deeper stays in the record's line alone."""
@@ -51,6 +51,12 @@ def present(line: str) -> dict[str, Any]:
         row.pop("metrics", None)
         row["extra"] = {"line": line}
     return row
+
+
+def searched(event: dict[str, Any]) -> str:
+    """Return what can be searched of a record that was checked."""
+    message, exception = event.get("message", ""), event.get("exception")
+    return f"{message}\n{exception}" if isinstance(exception, str) else str(message)
 
 
 def writable(value: object) -> bool:

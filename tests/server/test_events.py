@@ -40,7 +40,7 @@ def test_total(parts: list[bytes]) -> None:
 def test_present(event: dict[str, Any]) -> None:
     """What was stored can be read, as JSON, with the right types."""
     event.pop("event", None)
-    for _, _, line in parse(one(event)).records:
+    for line in parse(one(event)).records.lines:
         row = present(line)
         assert isinstance(json.dumps(row), str)
         assert isinstance(row["message"], str)
@@ -112,7 +112,7 @@ def test_step() -> None:
     body = b"".join(one({"time": 1, "metrics": {"m": 1.0}, "step": step}) for step in steps)
     parsed = parse(body)
     assert parsed.points["m"].steps == [3, 2.5, None, None, None]
-    assert present(parsed.records[3][2])["extra"] == {"step": "four"}
+    assert present(parsed.records.lines[3])["extra"] == {"step": "four"}
 
 
 @pytest.mark.parametrize(
@@ -126,20 +126,20 @@ def test_level(level: object, number: int) -> None:
 
 def test_level_name() -> None:
     """A level of one's own keeps its name."""
-    ((_, _, line),) = parse(one({"time": 1, "level": "MINE"})).records
+    (line,) = parse(one({"time": 1, "level": "MINE"})).records.lines
     assert present(line)["level"] == "MINE"
 
 
 def test_unknown_keys() -> None:
     """Keys that nobody knows are kept under extra."""
-    ((_, _, line),) = parse(one({"time": 1, "extra": {"a": 1}, "host": "h", "thread": 7})).records
+    (line,) = parse(one({"time": 1, "extra": {"a": 1}, "host": "h", "thread": 7})).records.lines
     assert present(line)["extra"] == {"a": 1, "host": "h", "thread": 7}
 
 
 def test_deep_extra() -> None:
     """An extra that is nested too deeply for an answer is shown as text."""
     line = '{"time": 1, "message": "m", "extra": {"a": ' + "[" * 600 + "]" * 600 + "}}"
-    ((_, _, stored),) = parse(line.encode() + b"\n").records
+    (stored,) = parse(line.encode() + b"\n").records.lines
     assert present(stored)["extra"] == {"line": stored}
 
 

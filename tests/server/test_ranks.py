@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from loghook.server.events import Points
+from loghook.server.parsed import Points
 from loghook.server.store import Store, series
 from loghook.server.store.points import CHUNK, Columns
 from loghook.server.store.schema import NO_RANK, SCRIPTS

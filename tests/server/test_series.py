@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loghook.server.events import Points
+from loghook.server.parsed import Points
 from loghook.server.store import Store, series
 from loghook.server.store.points import CHUNK, PART, Columns
 from loghook.server.store.schema import NO_RANK

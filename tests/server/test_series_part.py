@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from loghook.server.events import Points
+from loghook.server.parsed import Points
 from loghook.server.store import Store, series
 from loghook.server.store.points import CHUNK, Columns
 from loghook.server.store.schema import NO_RANK

@@ -11,11 +11,12 @@ import re
 import sqlite3
 import time
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
 
-from loghook.server.events import Record
+from loghook.server.parsed import Records
 from loghook.server.present import present
 from loghook.server.store import rows, words
 from loghook.server.store.schema import LINE_BITS, NOTABLE
@@ -53,15 +54,13 @@ class Page:
     first: int | None = None
 
 
-def add(connection: sqlite3.Connection, run: int, writer: int, records: list[Record]) -> int:
+def add(connection: sqlite3.Connection, run: int, writer: int, records: Records) -> int:
     """Store records of a run in their order. Returns how many the run had before."""
     (count,) = connection.execute("SELECT logs FROM runs WHERE number = ?", (run,)).fetchone()
     first = (run << LINE_BITS) + count + 1
-    flat: list[Any] = []
-    extend = flat.extend
-    for number, (level, logger, line) in enumerate(records, first):
-        extend((number, writer, level, logger, line))
-    rows.insert(connection, "INSERT INTO logs", 5, flat)
+    ids = range(first, first + len(records))
+    found = zip(ids, repeat(writer), records.levels, records.loggers, records.lines)
+    rows.insert(connection, "INSERT INTO logs", 5, list(chain.from_iterable(found)))
     connection.execute("UPDATE runs SET logs = ? WHERE number = ?", (count + len(records), run))
     return int(count)
 

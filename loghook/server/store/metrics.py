@@ -7,7 +7,7 @@ from array import array
 from dataclasses import dataclass, field
 from math import floor, isfinite
 
-from loghook.server.events import Points
+from loghook.server.parsed import Points
 from loghook.server.store import rows
 from loghook.server.store.points import CHUNK, METRIC_BITS, PART, Columns, summary
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from loghook.server.events import searched
+from loghook.server.present import searched
 from loghook.server.store.schema import LINE_BITS
 
 __all__ = ["BLOCK", "Limits", "Words", "parts"]
