@@ -29,8 +29,10 @@ LONG_LINE = 4 * MOST_NAMES
 """A shorter line cannot have so many names."""
 KEPT_OF_BAD_LINE = 64 * 1024
 
-# Lines are taken in slices, so that a body of very many tiny lines never stands in memory as that many objects.
-SLICE = 1000
+# Lines are taken in slices, so that a body of very many tiny lines never stands in memory as that many objects. What is
+# made of a slice of so many is gone again before Python looks for circles among new objects, which it does after 700:
+# with 1,000 lines that took 0.3 us a record, and 0.5 us with eight batches at once.
+SLICE = 200
 
 NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
