@@ -206,12 +206,12 @@ def _of_lines(connection: sqlite3.Connection, run: int, number: int, limits: Lim
 
 
 def _write(connection: sqlite3.Connection, run: int, block: int, words: set[bytes]) -> None:
-    mixed = {word for word in words if not word.isalpha() and word.translate(None, _DIGITS) != word}
-    plain = words - mixed
-    together = b" ".join(mixed)
-    plain.update(together.translate(_DIGITS_TO_SPACES).split())
+    # What is left of a word without its digits is the word itself where it has none.
+    plain = set(b" ".join(words).translate(_DIGITS_TO_SPACES).split())
+    mixed = words - plain
     connection.execute(
-        "INSERT OR REPLACE INTO words VALUES (?, ?, ?)", ((run << LINE_BITS) + block, b" ".join(plain), together)
+        "INSERT OR REPLACE INTO words VALUES (?, ?, ?)",
+        ((run << LINE_BITS) + block, b" ".join(plain), b" ".join(mixed)),
     )
 
 
