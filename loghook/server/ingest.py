@@ -94,10 +94,15 @@ class Ingest:
         self._check(run, writer, offset, body)
         parsed = _parsed(body)
 
-        def job(connection: sqlite3.Connection) -> Stored:
+        def job(connection: sqlite3.Connection) -> Stored | int:
             return self._store_batch(connection, account, run, writer, offset, body, parsed, first, sent)
 
-        return self._store.writer.run(job)
+        # An exception that a job raises is in a circle with its future, and keeps the batch until the garbage collector
+        # comes by. Gaps come as often as a client likes, so a job returns them.
+        stored = self._store.writer.run(job)
+        if isinstance(stored, int):
+            raise Gap(stored)
+        return stored
 
     def append(
         self, account: int, run: str, writer: str, body: bytes, *, digest: bytes | None, source: str, time: float
@@ -164,7 +169,8 @@ class Ingest:
         parsed: Parsed,
         first: int | None,
         sent: float | None,
-    ) -> Stored:
+    ) -> Stored | int:
+        """Stores a batch; returns the offset that is expected, and stores nothing, where it begins beyond that."""
         found = runs.find_writer(connection, account, run, writer)
         left = gone.find(connection, account, run, writer) if found is None else None
         expected = found.expected if found else left.expected if left else 0
@@ -180,7 +186,7 @@ class Ingest:
             body = body[expected - offset :]
             parsed = parse(body)
         elif offset > expected and offset != first:
-            raise Gap(expected)
+            return expected
         now = self._clock()
         if found is None:
             start = min(parsed.earliest, now)

@@ -66,12 +66,15 @@ class Writer:
         self._connection.close()
 
     def _run(self) -> None:
-        while True:
-            jobs, last = self._gather()
-            if jobs:
-                self._transact(jobs)
-            if last:
-                return
+        while self._work():
+            pass
+
+    def _work(self) -> bool:
+        """Does what waits; false at the end. A call each, so that no job, and no batch of one, outlives its turn."""
+        jobs, last = self._gather()
+        if jobs:
+            self._transact(jobs)
+        return not last
 
     def _gather(self) -> tuple[list[Job], bool]:
         jobs: list[Job] = []
