@@ -51,3 +51,27 @@ def test_a_script_is_watched_from_start_to_failure(
         child.wait(20)
     expect(page.locator("#status")).to_have_text("Failed")
     expect(page.locator("#why")).to_have_text("RuntimeError: out of memory, says the test")
+
+
+# Holds the first question for the log back for three seconds, and notes when each was asked.
+HELD_UP = """() => {
+    const real = window.fetch;
+    window.asked = [];
+    window.fetch = async (url, ...more) => {
+        if (String(url).includes("/logs") && asked.push(performance.now()) === 1)
+            await new Promise((go) => setTimeout(go, 3000));
+        return real(url, ...more);
+    };
+}"""
+
+
+def test_one_slow_answer_costs_no_more_than_itself(server: Any, open_page: Any, expect: Any, until: Any) -> None:
+    """A page that was held up once asks again soon: only answers that stay slow make it ask less often."""
+    server.begin("held", "held up")
+    server.log("held", "it begins")
+    page = open_page(server, "runs/held")
+    expect(page.locator(".record", has_text="it begins")).to_be_visible()
+    page.evaluate(HELD_UP)
+    until(page, "asked.length > 1")
+    between = page.evaluate("asked[1] - asked[0]")
+    assert 3000 <= between < 10_000

@@ -51,13 +51,15 @@ function signIn() {
   location.replace(url);
 }
 
-// Calls `work()` again and again: `every()` milliseconds apart (more when the answer was slow, little when the tab is
-// hidden), further and further apart while it fails. `trouble(error | null, wait)` is told of both.
+// Calls `work()` again and again: `every()` milliseconds from the beginning of one to that of the next (more when two
+// in a row were slow, for then it is the server, and rarely when the tab is hidden), further and further apart while it
+// fails. `trouble(error | null, wait)` is told of both.
 export class Poll {
   #timer = 0;
   #failed = 0;
   #busy = false;
   #again = false;
+  #took = 0; // milliseconds, by the last one
 
   constructor(work, { every = () => 1000, trouble = () => {} } = {}) {
     this.work = work;
@@ -82,7 +84,9 @@ export class Poll {
       await this.work();
       if (this.#failed) this.trouble(null, 0);
       this.#failed = 0;
-      wait = Math.max(this.every(), 4 * (performance.now() - began));
+      const took = performance.now() - began;
+      wait = Math.max(this.every() - took, 2 * Math.min(took, this.#took));
+      this.#took = took;
       if (document.hidden) wait = Math.max(wait, HIDDEN_MS);
     } catch (error) {
       if (error.status === 401) return;
