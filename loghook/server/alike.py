@@ -32,6 +32,8 @@ class Odd(Exception):
     """The lines are not alike."""
 
 
+# 0.4 us a record with one metric, of which the metrics take 0.18, the four fields 0.07, and looking at each one's type
+# most of the rest.
 def take(lines: list[str], events: list[Any], parsed: Parsed) -> bool:
     """Take lines, and what each of them holds, as records; false, and nothing is taken, where they are not alike.
 

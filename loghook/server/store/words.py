@@ -103,6 +103,8 @@ class _Block:
                     return
                 self._add(self.words, part)
 
+    # Measured with twelve words in a line, two of them new: 0.65 us a record, of which cutting into words and making a
+    # set of them take 0.5. Taking lines of one shape together saved 0.1 at best, and cost up to 0.5 more elsewhere.
     def _add(self, words: set[bytes], part: bytes) -> None:
         new = set(part.split()) - words
         if new and len(max(new, key=len)) > PIECE:
