@@ -141,7 +141,8 @@ class SpoolMachine(RuleBasedStateMachine):
         """Lines in memory go to disk once there is room and time has passed."""
         self.now += 6.0
         self.log.settle()
-        waiting = self.model.end - WriterSpool(self.log_directory(), {}).end()
+        # a line in memory that is too long for the room left keeps those behind it there, though others went to disk
+        waiting = max(self.model.end - WriterSpool(self.log_directory(), {}).end(), self.log._backlog.held())
         assert not waiting or self.log.disk_used() + waiting > LIMITS.disk - LIMITS.segment - 32
         if not waiting:
             self.model.safe = len(self.model.lines)
