@@ -38,6 +38,9 @@ class Source(Protocol):
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Whole lines from `offset` on; b"" where nothing more is."""
 
+    def skip(self, destination: str, offset: int) -> None:
+        """Take note that `destination` goes on at `offset`, without what is gone in front of it."""
+
 
 class _Taken(NamedTuple):
     """A stretch that the transport has taken but not yet made safe: where it ends, and what is in it."""
@@ -127,7 +130,7 @@ class Delivery:
             offset, first = self.cursor, self.source.first
             if offset < first:  # deleted by somebody, or never there: the platform is told where the log begins now
                 self._taken.clear()
-                self.source.acks.move(self.destination, first, events=0)
+                self.source.skip(self.destination, first)
                 offset = first
             try:
                 body = self.source.read(offset, self.batch_size)

@@ -205,7 +205,8 @@ class Run:
             self.voice.say("the spool is full: plain records are dropped until there is room again", about="drops")
         self._tell_drops(log)
         self._warn_of_odd_metrics()
-        if self.is_owner and time.monotonic() - self._last_heartbeat >= self.settings.heartbeat_interval:
+        is_due = time.monotonic() - self._last_heartbeat >= self.settings.heartbeat_interval
+        if is_due and self.is_owner and not self._ended:
             self.heartbeat()
         for chore in self.chores:
             chore()
@@ -234,13 +235,16 @@ class Run:
             about="disk",
         )
 
-    def _tell_drops(self, log: Log, *, closing: bool = False) -> None:
+    def _tell_drops(self, log: Log, *, closing: bool = False) -> bool:
+        """Record what was dropped, if that is news that can be recorded now."""
         news = None if log.full and not closing else log.drops.untold()
         if news is None:
-            return
+            return False
         line = encode({"time": time.time(), "event": "dropped", **news})
-        if log.offer(line):
-            log.drops.told(news, log.end())
+        if not log.offer(line):
+            return False
+        log.drops.told(news, log.end())
+        return True
 
     def _warn_of_odd_metrics(self) -> None:
         odd: set[str] = set()
@@ -353,7 +357,8 @@ class Run:
         """Begin to `close`, with `timeout` seconds for it; the listeners go on beside what else is to be closed."""
         deadline = time.monotonic() + timeout
         if self.keeper and self._disk_answers:
-            self._disk_answers = self.keeper.stop(max(_DISK_HASTE, min(_DISK_PATIENCE, timeout)))
+            end = self.keeper.finish if self.listeners else self.keeper.stop
+            self._disk_answers = end(max(_DISK_HASTE, min(_DISK_PATIENCE, timeout)))
         for listener in self.listeners:
             listener.hurry(deadline)
 
@@ -371,7 +376,10 @@ class Run:
             listener.close(deadline)
         for listener in self.listeners if goes_on else ():
             listener.speak()
+        if self.keeper and self.listeners and self._disk_answers:
+            self._disk_answers = self.keeper.stop(_DISK_PATIENCE)
         if self._disk_answers:
+            self._count_what_is_gone(self.spool.log, deadline)
             self._note_what_stays(self.spool.log)
         else:
             self.voice.say(f"{self.settings.home} does not answer; what is in its spool is sent later", about="disk")
@@ -393,6 +401,16 @@ class Run:
         log.try_disk_again()
         self._keep(log)
         self._tell_drops(log, closing=True)
+
+    def _count_what_is_gone(self, log: Log, deadline: float) -> None:
+        """Count what went with files that somebody took away, now that nothing is under way, and have it told."""
+        try:
+            log.count_lost(now=True)
+        except (LookupError, OSError) as error:
+            self._keeper_failed(error)
+        if self._tell_drops(log, closing=True):
+            for listener in self.listeners:
+                listener.drain(max(deadline, time.monotonic() + _DISK_HASTE))
 
     def _note_what_stays(self, log: Log) -> None:
         dropped = log.drops.counts()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from loghook.spool.acks import Acknowledged
 from loghook.spool.backlog import Backlog
+from loghook.spool.census import Census
 from loghook.spool.losses import Losses
 from loghook.spool.reader import LogReader, delete_acknowledged
 from loghook.spool.segment import MappedSegment, MemorySegment
@@ -33,6 +34,7 @@ class Contents:
         self._maps = maps
         self._counted = (0, 0)
         self.losses = Losses()
+        self._census = Census()
         self._given_up = 0
         self._unreadable: dict[int, float] = {}
 
@@ -121,6 +123,13 @@ class Contents:
             return None
         return before[-1].path, before[-1].base, until
 
+    def short_files(self) -> list[tuple[Path, int, int]]:
+        """Return the files, mapped ones apart, that are gone or cut short: path, base, and where they should end."""
+        if self._reader is None:
+            return []
+        others = self._bases()  # before the files: what leaves memory meanwhile is then seen on disk
+        return self._census.short(((piece.base, piece.path) for piece in self._reader.refresh()), others)
+
     def _has(self, offset: int) -> bool:
         """Whether there is a line at an offset, or never will be."""
         try:
@@ -195,6 +204,18 @@ class Contents:
             uncounted=self._about(stop - counted) if stop > counted else 0,
         )
 
+    def skipped(self, start: int, stop: int) -> None:
+        """Take note of a stretch that a destination goes without, if nobody has (one thread only)."""
+        start = max(start, self._given_up)
+        if start < stop:
+            self._given_up = stop
+            self._note(start, stop)
+
+    def begins_at(self, first: int) -> None:
+        """Take note that what was in front of the first line that is left is gone."""
+        self._census.forget(first)
+        self.losses.note(first)
+
     def note_filled(self, filled: list[tuple[int, int]], known: Acknowledged) -> None:
         """Take note of stretches that are filler now (one thread only).
 
@@ -225,6 +246,7 @@ class Contents:
         """Delete the files that hold nothing at `offset` or after it, and nothing uncounted; return their paths."""
         if self._reader is None or not offset:
             return []
+        self._census.forget(offset)
         return delete_acknowledged(self._reader, min(offset, self._counted[0]))
 
     def delete_before(self, segment: MemorySegment) -> list[Path]:

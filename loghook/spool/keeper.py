@@ -43,7 +43,8 @@ class Keeper:
         self._last = last or chore
         self._interval = interval
         self._failed = failed
-        self._stopping = False
+        self._finishing = self._stopping = False
+        self._finished = Wake()
         self._thread = threading.Thread(target=self._loop, name="loghook-spool", daemon=True)
 
     def start(self) -> bool:
@@ -54,11 +55,25 @@ class Keeper:
             return False
         return True
 
-    def stop(self, timeout: float) -> bool:
-        """Have `last` done and let the thread end; False if that is not so after `timeout` seconds: the disk hangs.
+    def finish(self, timeout: float) -> bool:
+        """Have `last` done in place of `chore` from now on; False if it is not after `timeout` seconds: the disk hangs.
 
-        Where there is no thread it is done here: nobody else can be at it.
+        Where there is no thread it is done here, once: nobody else can be at it.
         """
+        self._finishing = True
+        self.wake.ring()
+        if not self._thread.is_alive():
+            self._do(self._last)
+            return True
+        if self._thread is threading.current_thread():
+            return True
+        done = self._finished.wait(timeout)
+        if done:
+            self._finished.ring()  # for whoever else waits, or asks again
+        return done
+
+    def stop(self, timeout: float) -> bool:
+        """Have `last` done once more and let the thread end; otherwise as `finish`."""
         self._stopping = True
         self.wake.ring()
         if not self._thread.is_alive():
@@ -71,7 +86,11 @@ class Keeper:
 
     def _loop(self) -> None:
         while not self._stopping:
-            self._do(self._chore)
+            if self._finishing:
+                self._do(self._last)
+                self._finished.ring()
+            else:
+                self._do(self._chore)
             self.wake.wait(self._interval)
         self._do(self._last)
 

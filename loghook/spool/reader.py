@@ -212,6 +212,10 @@ class WriterSpool:
         """Say that `destination` has everything below `offset`, `events` events more than before."""
         self.acks.move(destination, offset, events=events, refused=refused)
 
+    def skip(self, destination: str, offset: int) -> None:
+        """Say that `destination` goes on at `offset`: what was in front of it is gone."""
+        self.acks.move(destination, offset, events=0)
+
     def complete(self) -> bool:
         """Whether every destination has everything that is there, and refused none of it: nothing here is needed."""
         if (self.directory / "refused.ndjson").exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,11 @@ from loghook.spool.segment import END, NOT_YET, MappedSegment, MemorySegment, Se
 from loghook.spool.supply import Supply, words
 
 __all__ = ["Log"]
+
+_LOOK = 1.0
+"""Seconds between two looks at the files that are mapped no more."""
+_PATIENCE = 30.0
+"""Seconds without a delivery, longer than a request takes, after which nothing is under way any more."""
 
 
 class Log:
@@ -65,6 +70,10 @@ class Log:
         self._lowest = 0
         self._destinations: list[str] | None = None
         self._was_deleted = False
+        self._clock = clock
+        self._look_after = 0.0
+        self._at_rest = (0, 0.0)
+        self._skipped: list[tuple[int, int]] = []
         segment = self._supply.take(0, limits.smallest, 0, precious=True, disk=True) or MemorySegment(limits.segment)
         segment.activate(0)
         self._begin(segment)
@@ -178,6 +187,7 @@ class Log:
     def settle(self) -> None:
         """Move lines that lie in memory to disk, where that is possible, and forget what every destination has."""
         self._restore()
+        self._note_skipped()
         self._rescue()
         for segment in self._backlog:
             unwanted = segment.stored or not segment.data or segment.end() <= self._lowest
@@ -189,7 +199,8 @@ class Log:
                 return
 
     def try_disk_again(self) -> None:
-        """Have the next `settle` try a disk that has failed just now."""
+        """Have the next `settle` look at all files, and try a disk that has failed just now."""
+        self._look_after = 0.0
         self._supply.try_again()
 
     def _store(self, segment: MemorySegment) -> bool:
@@ -224,37 +235,71 @@ class Log:
         if self._destinations is None or not self._supply.has_disk():
             return
         hurt = [segment for segment in self._maps() if segment.is_hurt()]
+        short = self._short_files()
         # a reader that has everything deletes files too, and says so before it does
         known = self._slowest(self._destinations)
-        acknowledged, lowest = [self.acks.get(name).offset for name in self._destinations], known.offset
+        short = [file for file in short if file[2] > known.offset]
+        acknowledged = [self.acks.get(name).offset for name in self._destinations]
         filled: list[tuple[int, int]] = []
-        for segment in hurt:
-            if segment.end() <= lowest:
-                continue
-            while "next" not in segment.links:
-                if not self._roll(0, precious=True, disk=True):
-                    return
-            segment.seal()
-            try:
-                filled += rescue(segment, acknowledged)
-            except OSError as error:
-                self._supply.failed(error)
-                break
-            self._supply.remember(segment)
-        for offset in {*acknowledged}:  # where nothing is mapped any more, what somebody waits for is missed
-            if offset < self.end() and (hole := self._contents.hole_at(offset)):
+        try:
+            for segment in hurt:
+                if segment.end() > known.offset:
+                    filled += self._rescue_map(segment, acknowledged)
+            for hole in self._holes(short, acknowledged):
                 filled += fill(*hole, acknowledged)
-        if filled or hurt or self._was_deleted:
+        except OSError as error:
+            self._supply.failed(error)
+        if filled or hurt or short or self._was_deleted:
             self._was_deleted = False
-            first = self.first
-            if first > lowest:
-                self._contents.losses.note(first)
-            self._contents.note_filled(filled, known)
-            self.drops.gone(lambda end: lowest < end <= first or any(a < end <= b for a, b in filled))
+            self._note_losses(filled, known)
+
+    def _rescue_map(self, segment: MappedSegment, acknowledged: list[int]) -> list[tuple[int, int]]:
+        while "next" not in segment.links:
+            if not self._roll(0, precious=True, disk=True):
+                return []
+        segment.seal()
+        lost = rescue(segment, acknowledged)
+        self._supply.remember(segment)
+        return lost
+
+    def _holes(self, short: list[tuple[Path, int, int]], acknowledged: list[int]) -> Iterator[tuple[Path, int, int]]:
+        """Yield where lines are missing in files that nobody has mapped any more: path, base, and the end."""
+        first = self.first if short else 0
+        yield from (file for file in short if file[1] >= first)  # in front of that the log just begins later
+        for offset in {*acknowledged}:  # what somebody waits for, though its file be long enough
+            if offset < self.end() and (hole := self._contents.hole_at(offset)):
+                yield hole
+
+    def _short_files(self) -> list[tuple[Path, int, int]]:
+        if self._clock() < self._look_after:
+            return []
+        self._look_after = self._clock() + _LOOK
+        try:
+            return self._contents.short_files()
+        except OSError:  # a disk that can't be read takes nothing away
+            return []
+
+    def _note_losses(self, filled: list[tuple[int, int]], known: Acknowledged) -> None:
+        first, lowest = self.first, known.offset
+        if first > lowest:
+            self._contents.begins_at(first)
+        self._contents.note_filled(filled, known)
+        self.drops.gone(lambda end: lowest < end <= first or any(a < end <= b for a, b in filled))
+
+    def _note_skipped(self) -> None:
+        while self._skipped:
+            self._contents.skipped(*self._skipped.pop(0))
 
     def count_lost(self, *, now: bool = False) -> None:
-        """Count what went with files that somebody took away; `now`, or once the slowest destination is past it."""
+        """Count what went with files that somebody took away.
+
+        Once the slowest destination is past it, or has not moved for longer than anything can be under way; or `now`.
+        """
         slowest = self._slowest(self._destinations or [])
+        self._note_skipped()
+        if not self._contents.losses or slowest.offset != self._at_rest[0]:
+            self._at_rest = (slowest.offset, self._clock())
+        now = now or self._clock() - self._at_rest[1] > _PATIENCE
         self._contents.keep_count()  # up to there at least
         if self._destinations and (lost := self._contents.lost(slowest, now=now)):
             self.drops.add("deleted", lost)
@@ -301,6 +346,11 @@ class Log:
     def first(self) -> int:
         """The oldest offset that is still there."""
         return self._contents.first
+
+    def skip(self, destination: str, offset: int) -> None:
+        """Have `destination` go on at `offset`, since what was in front of it is gone; the keeper counts that."""
+        self._skipped.append((self.acks.get(destination).offset, offset))
+        self.acks.move(destination, offset, events=0)
 
     def _maps(self) -> list[MappedSegment]:
         mapped = [*self._left, *(s for s in chain(self._segment) if isinstance(s, MappedSegment))]

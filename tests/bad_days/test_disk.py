@@ -124,6 +124,30 @@ def test_memory_is_bounded_and_what_it_drops_is_counted(script: MakeScript, tmp_
     assert 0 < int(dropped) < 5000
 
 
+@pytest.mark.parametrize("harm", ["os.truncate(path, 1000)", "os.remove(path)"], ids=["cut", "gone"])
+def test_what_goes_while_no_server_runs_is_counted(harm: str, script: MakeScript, home: Path) -> None:
+    """Of a file that somebody cuts short or deletes what is gone is told in the spool, though nobody delivers it."""
+    code = (
+        "import glob, logging, loghook, os, time\n"
+        "run = loghook.install('run', flush_interval=0.02)\n"
+        "for i in range(20_000):\n"
+        "    logging.getLogger('train').info('%d' + 'x' * 100, i)\n"
+        "    if not i % 1000: time.sleep(0.05)\n"
+        "time.sleep(1.5)\n"
+        "path = sorted(glob.glob(str(run.spool.log.directory) + '/*.seg'))[1]\n"
+        f"{harm}\n"
+    )
+    ended = script(code, install=False).run()
+    assert (ended.status, ended.others) == (0, "")
+    gone = 20_000 - len(events(home, "record"))
+    told = [event["dropped"] for event in events(home, "dropped") if event["dropped"]]
+    assert told == [{"deleted": gone}]
+    assert gone > 500
+    assert [line.partition(" ")[2] for line in ended.ours] == [
+        f"{gone} records were dropped ({gone} for deleted); the run says so too"
+    ]
+
+
 def test_the_spool_has_a_limit(script: MakeScript, home: Path) -> None:
     """At the spool's limit plain records are dropped and counted, metrics go on, and the platform is told."""
     code = (

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from loghook.delivery import Delivery
 from loghook.spool import Limits, Log, repair
 from loghook.spool.guard import guard
 from loghook.spool.repair import torn_ranges
 from loghook.spool.segment import MappedSegment
+from loghook.testing import RecordingTransport
 
 from .tools import after_crash, in_child, line, numbers, only, open_log, read_all
 
@@ -120,6 +122,83 @@ def test_a_file_that_is_mapped_no_more_holds_nobody_up(home: Path, harm: Callabl
     lost = log.drops.counts().get("deleted", 0)
     assert lost in range(155, 165)
     assert numbers(read_all(spool, spool.first))[-1] == 999
+    log.close()
+
+
+@pytest.mark.parametrize("number", [0, 2], ids=["first", "middle"])
+@pytest.mark.parametrize(
+    "harm",
+    [lambda path: os.truncate(path, 500), lambda path: os.truncate(path, 0), lambda path: path.unlink()],
+    ids=["cut", "emptied", "gone"],
+)
+def test_what_goes_while_nobody_delivers_is_counted(home: Path, number: int, harm: Callable[[Path], None]) -> None:
+    """Files that nobody has mapped are missed while nobody reads them, and what was in them is counted, exactly."""
+    now = [0.0]
+    log = open_log(home, LIMITS, clock=lambda: now[0])
+    for text in range(1000):
+        assert log.put(line(text, 100))
+        if text % 50 == 49:
+            keep(log)
+    now[0] += 2
+    keep(log)
+    assert log.directory
+    harm(sorted(log.directory.glob("*.seg"))[number])
+    now[0] += 2
+    keep(log)
+    assert log.drops.counts() == {}, "somebody may be about to have it"
+    now[0] += 60
+    keep(log)
+    found = numbers(read_all(log, log.first))
+    assert log.drops.counts() == {"deleted": 1000 - len(found)}
+    assert 100 < 1000 - len(found) < 200
+    assert found[-1] == 999
+    assert log.accepted == log.count_from(log.first)
+    now[0] += 60
+    keep(log)
+    assert log.drops.counts() == {"deleted": 1000 - len(found)}
+    log.close()
+
+
+def test_what_a_destination_goes_without_is_counted(home: Path) -> None:
+    """Files that go with the folder, and that a listener passes over before the keeper looks, are counted."""
+    log = open_log(home, LIMITS, mapped=False)
+    for number in range(100):
+        assert log.put(line(number, 100))
+    log.acks.move("a", 1000, events=10)
+    keep(log)
+    shutil.rmtree(home)
+    assert log.put(line(100, 100))
+    transport = RecordingTransport()
+    assert Delivery(log, "a", 1 << 20).step(transport)
+    assert numbers(transport.sent[0].body) == [100]
+    keep(log)
+    assert log.drops.counts() == {"deleted": 90}
+    assert log.accepted == 11
+    log.close()
+
+
+def test_what_a_reader_deletes_is_not_missed(home: Path) -> None:
+    """Files that go because every destination has what was in them are no loss."""
+    now = [0.0]
+    log = open_log(home, LIMITS, clock=lambda: now[0])
+    for text in range(1000):
+        assert log.put(line(text, 100))
+        if text % 50 == 49:
+            now[0] += 2
+            keep(log)
+    reader = only(home)
+    for _ in range(20):
+        now[0] += 60
+        position = reader.acknowledged("a")
+        data = reader.read(position, 5000)
+        for name in ("a", "b"):
+            reader.acknowledge(name, position + len(data), events=data.count(b"\n"))
+        reader.tidy()
+        log.settle()
+        log.tidy(["a", "b"])
+    assert reader.first > 80_000
+    assert log.drops.counts() == {}
+    assert log.accepted == 1000
     log.close()
 
 
