@@ -394,6 +394,8 @@ class Run:
             return
         for listener in self.listeners:
             listener.drain(deadline)
+        if self.spool.is_open:
+            self._say_what_is_lost(self.spool.log)
         if LOCAL not in self.destinations and self.spool.is_open:
             self.spool.remove_if_delivered(list(self.destinations))
 
@@ -416,7 +418,9 @@ class Run:
         dropped = log.drops.counts()
         if dropped:
             reasons = ", ".join(f"{count} for {reason}" for reason, count in dropped.items())
-            self.voice.say(f"{sum(dropped.values())} records were dropped ({reasons}); the run says so too")
+            told = "" if log.in_memory else "; the run says so too"
+            self.voice.say(f"{sum(dropped.values())} records were dropped ({reasons}){told}")
+        self._say_what_is_lost(log)
         for name, url in self.destinations.items():
             try:
                 offset = log.acks.get(name).offset
@@ -424,12 +428,19 @@ class Run:
             except (LookupError, OSError) as error:
                 self.voice.say(f"what waits for {url} in {log.directory} can't be counted ({error})")
                 continue
-            lost = min(count, log.in_memory)
             if count and name != LOCAL:
                 why = self._untold(name).removeprefix(f"{url}: ")
-                waiting.add(Left(name, url, log.directory, offset, count, lost, why, self.voice))
-            elif lost:  # where nothing else holds them that was said at once
-                self.voice.say(f"{lost} events for {url} are lost: the disk could not hold them", about="disk")
+                waiting.add(Left(name, url, log.directory, offset, count, why, self.voice))
+
+    def _say_what_is_lost(self, log: Log) -> None:
+        """Give up what lies in memory alone, since it goes with the process, and say so."""
+        if not log.in_memory:
+            return
+        why = f" ({log.trouble})" if log.trouble else ""
+        for name, count in log.give_up().items():
+            if count:
+                url = self.destinations[name]
+                self.voice.say(f"{count} events for {url} are lost: the disk could not hold them{why}")
 
     def _untold(self, name: str) -> str:
         """Return why a destination takes nothing, where no line has said so yet."""

@@ -17,7 +17,7 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What one run leaves in its spool for one destination: `events`, from `offset` on, of which `lost` are in memory.
+    """What one run leaves in its spool for one destination: `events`, from `offset` on.
 
     `why` says what is in the way, unless a line has said so before.
     """
@@ -27,23 +27,19 @@ class Left:
     directory: Path | None
     offset: int
     events: int
-    lost: int
     why: str
     voice: Voice
 
     def waiting(self) -> int:
         """How many events wait on disk: another run of this process may have delivered some since."""
-        kept = self.events - self.lost
-        if self.directory is None or not kept:
-            return kept
-        if not self.directory.exists():
+        if self.directory is None or not self.directory.exists():
             return 0
         try:
             spool = WriterSpool(self.directory, {})
             offset = spool.acknowledged(self.destination)
-            return kept if offset == self.offset else sum(_lines(spool, offset))
+            return self.events if offset == self.offset else sum(_lines(spool, offset))
         except (LookupError, OSError):
-            return kept
+            return self.events
 
 
 class Waiting:
@@ -57,7 +53,7 @@ class Waiting:
         self._left[left.destination, left.voice] = left
 
     def tell(self) -> None:
-        """Say in one line for each destination what waits for it, and in one what is lost."""
+        """Say in one line for each destination what waits for it."""
         found, self._left = self._left, {}
         together: dict[tuple[str, bool], list[Left]] = {}
         for left in found.values():
@@ -79,9 +75,6 @@ def _tell(lefts: list[Left]) -> None:
         where = os.path.commonpath([str(left.directory) for left, _ in counts])
         why = next((f" ({left.why})" for left, _ in counts if left.why), "")
         voice.say(f"{total} events{of} for {url} wait in {where}; `loghook sync` sends them{why}")
-    lost = sum(left.lost for left in lefts)
-    if lost:
-        voice.say(f"{lost} events for {url} are lost: the disk could not hold them")
 
 
 def _lines(spool: WriterSpool, offset: int) -> Iterator[int]:

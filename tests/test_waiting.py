@@ -65,29 +65,27 @@ def test_what_is_delivered_meanwhile_waits_no_more(tmp_path: Path) -> None:
     assert [line for line in ended.ours if "loghook sync" in line] == []
 
 
-def left(url: str, voice: Voice, folder: Path | None = None, *, events: int = 3, lost: int = 0, why: str = "") -> Left:
+def left(url: str, voice: Voice, folder: Path | None = None, *, events: int = 3, why: str = "") -> Left:
     """What a run leaves for a destination."""
-    return Left(url, url, folder, 0, events, lost, why, voice)
+    return Left(url, url, folder, 0, events, why, voice)
 
 
 def test_each_destination_has_its_line(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Destinations are told of one by one, what is lost apart, each with the first reason that is known, and once."""
+    """Destinations are told of one by one, each with the first reason that is known, and once."""
     waiting, one, other = Waiting(), Voice(), Voice()
     folders = [tmp_path / "spool" / name / "w" for name in ("a", "b")]
     for folder in folders:
         folder.mkdir(parents=True)
     waiting.add(left("http://x", one, folders[0], why="refused"))
-    waiting.add(left("http://x", other, folders[1], events=5, lost=1, why="401"))
+    waiting.add(left("http://x", other, folders[1], events=4, why="401"))
     waiting.add(left("http://y", other, folders[1]))
-    waiting.add(left("http://z", other, None, lost=3))
+    waiting.add(left("http://z", other, None))
     waiting.add(left("http://z", Voice(quiet=True), folders[0]))
     waiting.tell()
     waiting.tell()
     assert capfd.readouterr().err.splitlines() == [
         f"loghook: 7 events of 2 runs for http://x wait in {tmp_path}/spool; `loghook sync` sends them (refused)",
-        "loghook: 1 events for http://x are lost: the disk could not hold them",
         f"loghook: 3 events for http://y wait in {folders[1]}; `loghook sync` sends them",
-        "loghook: 3 events for http://z are lost: the disk could not hold them",
     ]
 
 

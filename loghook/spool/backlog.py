@@ -33,6 +33,21 @@ class Backlog:
         """Return how many bytes wait."""
         return sum(len(segment.data) for segment in self)
 
+    def count_from(self, offset: int) -> int:
+        """Return how many events at `offset` and after it are nowhere else."""
+        waiting = [segment for segment in self if not segment.stored]
+        return sum(segment.data.count(b"\n", max(0, offset - segment.base)) for segment in waiting)
+
+    def bases(self) -> list[int]:
+        """Return where each segment begins."""
+        return [segment.base for segment in self]
+
+    def clear(self) -> None:
+        """Let everything go, and no line into what was here."""
+        for segment in self:
+            segment.seal()
+            self.remove(segment)
+
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Return whole lines from `offset` on; b"" for what is not in memory."""
         for segment in self:

@@ -242,6 +242,23 @@ class Contents:
         self._counted = (end, right)
         return self.losses.settle(count - right)
 
+    def give_up(self, offset: int, count: int) -> int:
+        """Let go of what waits in memory, `count` events at `offset` and after it (one thread only).
+
+        Returns how many of them the disk has all the same: a write that found no room may have come half way.
+        """
+        with contextlib.suppress(LookupError, OSError):
+            self.keep_count()
+        start = max(offset, min(self._backlog.bases()))
+        self._backlog.clear()
+        kept = 0
+        with contextlib.suppress(LookupError, OSError):
+            kept = self.count_from(start)
+        end, counted = self._counted
+        if end > start:
+            self._counted = (end, counted - count + kept)
+        return kept
+
     def delete(self, offset: int) -> list[Path]:
         """Delete the files that hold nothing at `offset` or after it, and nothing uncounted; return their paths."""
         if self._reader is None or not offset:

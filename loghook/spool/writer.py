@@ -328,7 +328,7 @@ class Log:
     @property
     def in_memory(self) -> int:
         """How many events lie in memory alone, and go with the process."""
-        return sum(segment.data.count(b"\n") for segment in self._backlog if not segment.stored)
+        return self._backlog.count_from(0)
 
     def accepted_below(self, end: int) -> int:
         """How many events this log has taken in front of the offset `end`."""
@@ -367,6 +367,19 @@ class Log:
         return last
 
     # ---------------------------------------------------------------- the end
+
+    def give_up(self) -> dict[str, int]:
+        """Drop, and count, what lies in memory alone, since it goes with the process; to be called without a keeper.
+
+        Returns how many events each destination goes without. A disk that took part of them keeps that part.
+        """
+        acknowledged = {name: self.acks.get(name).offset for name in self._destinations or []}
+        lost = {name: self._backlog.count_from(offset) for name, offset in acknowledged.items()}
+        if any(lost.values()):
+            kept = self._contents.give_up(min(acknowledged.values()), max(lost.values()))
+            lost = {name: max(0, count - kept) for name, count in lost.items()}
+            self.drops.add("disk", max(lost.values()))
+        return lost
 
     @property
     def closed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 
 from loghook.testing import FakeLoghookServer
 
-from ..scripts import Script, events
+from ..scripts import Ended, Script, events
 
 MakeScript = Callable[..., Script]
+LOST = re.compile(r"(\d+) events for local are lost: the disk could not hold them \((.+)\)")
 KEY = {"LOGHOOK_API_KEY": "a-key-for-tests-0001"}
 
 LOGGING = """\
@@ -48,23 +50,31 @@ def delivered(server: FakeLoghookServer) -> list[str]:
     return [event["message"] for event in server.platform.records()]
 
 
-def test_a_home_that_is_a_file_costs_one_line(script: MakeScript, tmp_path: Path) -> None:
-    """Where the home folder can't be made the script runs to its end, with one line on stderr."""
+def lost(ended: Ended, why: str) -> int:
+    """How many events the second of two lines on stderr says are lost, for the reason that the first one gives."""
+    first, last = ended.ours
+    assert f"can't hold a spool ({why}" in first
+    found = LOST.search(last)
+    assert found
+    assert found[2].startswith(why)
+    return int(found[1])
+
+
+def test_a_home_that_is_a_file_costs_two_lines(script: MakeScript, tmp_path: Path) -> None:
+    """Where the home folder can't be made the script runs to its end; a line says so, and one how much is lost."""
     (tmp_path / "file").write_text("")
     ended = script(LOGGING.format(1000), install=False).run(LOGHOOK_HOME=str(tmp_path / "file" / "home"))
     assert (ended.status, ended.out, ended.others) == (0, "done\n", "")
-    assert len(ended.ours) == 1
-    assert "can't hold a spool (Not a directory)" in ended.ours[0]
+    assert lost(ended, "Not a directory") == 1000 + 3
 
 
-def test_a_home_that_may_not_be_written_costs_one_line(script: MakeScript, tmp_path: Path) -> None:
-    """A user without the right to write in the home folder has the script run to its end, with one line on stderr."""
+def test_a_home_that_may_not_be_written_costs_two_lines(script: MakeScript, tmp_path: Path) -> None:
+    """Where the user may not write in the home folder the script runs to its end, and a line says how much is lost."""
     home = tmp_path / "home"
     home.mkdir(mode=0o555)
     ended = script(DROP_RIGHTS + LOGGING.format(1000), install=False).run()
     assert (ended.status, ended.out, ended.others) == (0, "done\n", "")
-    assert len(ended.ours) == 1
-    assert "can't hold a spool (Permission denied)" in ended.ours[0]
+    assert lost(ended, "Permission denied") == 1000 + 3
 
 
 def test_a_user_without_a_home_is_served(script: MakeScript, tmp_path: Path) -> None:
@@ -77,12 +87,11 @@ def test_a_user_without_a_home_is_served(script: MakeScript, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("limit", [0, 100, 4096, 70_000])
-def test_a_full_disk_costs_one_line(limit: int, script: MakeScript) -> None:
-    """Where no file may grow, from the start or later, the script runs to its end, with one line on stderr."""
+def test_a_full_disk_costs_two_lines(limit: int, script: MakeScript, home: Path) -> None:
+    """Where no file may grow, from the start or later, the script runs to its end; what is not on disk is counted."""
     ended = script(LIMIT.format(limit) + LOGGING.format(5000), install=False).run()
     assert (ended.status, ended.out, ended.others) == (0, "done\n", "")
-    assert len(ended.ours) == 1
-    assert "can't hold a spool (" in ended.ours[0]
+    assert lost(ended, "File too large") == 5000 + 3 - len(events(home))
 
 
 @pytest.mark.parametrize("limit", [0, 4096, 70_000])

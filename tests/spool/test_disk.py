@@ -66,6 +66,46 @@ def test_a_full_disk_is_no_error_and_no_end(home: Path, tmp_path: Path, mapped: 
     log.close()
 
 
+def test_what_goes_with_the_process_is_dropped_and_counted(home: Path) -> None:
+    """What a full disk took half of, and what it took nothing of, is dropped in the end, but for what it has."""
+    log = open_log(home, mapped=False, clock=Clock())
+    for number in range(100):
+        assert log.put(line(number, 100))
+    log.acks.move("a", 1000, events=10)
+    log.tidy(["a", "b"])
+    with no_growth(5000):
+        log.settle()
+        lost = log.give_up()
+        assert log.put(line(100, 100))
+    there = numbers(read_all(only(home)))
+    assert there == list(range(len(there)))
+    assert 40 < len(there) < 60
+    assert lost == {"a": 100 - len(there), "b": 100 - len(there)}
+    assert log.drops.counts() == {"disk": 100 - len(there)}
+    assert log.accepted == len(there) + 1
+    assert log.in_memory == 1
+    assert log.give_up() == {"a": 1, "b": 1}
+    assert log.give_up() == {"a": 0, "b": 0}
+    assert log.drops.counts() == {"disk": 101 - len(there)}
+    assert log.accepted == len(there)
+    log.close()
+
+
+def test_what_a_destination_has_is_not_lost_with_the_process(home: Path) -> None:
+    """Of what lies in memory alone each destination goes without what it does not have yet."""
+    with no_growth():
+        log = open_log(home, clock=Clock())
+        for number in range(100):
+            assert log.put(line(number, 100))
+        log.acks.move("a", 10_000, events=100)
+        log.acks.move("b", 6_000, events=60)
+        log.tidy(["a", "b"])
+        assert log.give_up() == {"a": 0, "b": 40}
+        assert log.drops.counts() == {"disk": 40}
+        assert log.accepted == 60
+        log.close()
+
+
 def test_a_write_that_stops_half_way_is_done_again_in_place(home: Path, tmp_path: Path) -> None:
     """Where the disk fills up in the middle of a write the same bytes are written again, and no reader sees others."""
     clock = Clock()
