@@ -235,16 +235,13 @@ class Run:
             about="disk",
         )
 
-    def _tell_drops(self, log: Log, *, closing: bool = False) -> bool:
-        """Record what was dropped, if that is news that can be recorded now."""
+    def _tell_drops(self, log: Log, *, closing: bool = False) -> None:
         news = None if log.full and not closing else log.drops.untold()
         if news is None:
-            return False
+            return
         line = encode({"time": time.time(), "event": "dropped", **news})
-        if not log.offer(line):
-            return False
-        log.drops.told(news, log.end())
-        return True
+        if log.offer(line):
+            log.drops.told(news, log.end())
 
     def _warn_of_odd_metrics(self) -> None:
         odd: set[str] = set()
@@ -395,7 +392,7 @@ class Run:
         for listener in self.listeners:
             listener.drain(deadline)
         if self.spool.is_open:
-            self._say_what_is_lost(self.spool.log)
+            self._say_what_is_lost(self.spool.log, self.spool.log.give_up())
         if LOCAL not in self.destinations and self.spool.is_open:
             self.spool.remove_if_delivered(list(self.destinations))
 
@@ -410,17 +407,18 @@ class Run:
             log.count_lost(now=True)
         except (LookupError, OSError) as error:
             self._keeper_failed(error)
-        if self._tell_drops(log, closing=True):
-            for listener in self.listeners:
+        self._tell_drops(log, closing=True)
+        for listener in self.listeners:  # which may have ended before the keeper told what it found
+            if log.acks.get(listener.destination.id).offset < log.end():
                 listener.drain(max(deadline, time.monotonic() + _DISK_HASTE))
 
     def _note_what_stays(self, log: Log) -> None:
-        dropped = log.drops.counts()
+        dropped, lost = log.drops.counts(), log.give_up()
         if dropped:
             reasons = ", ".join(f"{count} for {reason}" for reason, count in dropped.items())
-            told = "" if log.in_memory else "; the run says so too"
+            told = "" if any(lost.values()) else "; the run says so too"
             self.voice.say(f"{sum(dropped.values())} records were dropped ({reasons}){told}")
-        self._say_what_is_lost(log)
+        self._say_what_is_lost(log, lost)
         for name, url in self.destinations.items():
             try:
                 offset = log.acks.get(name).offset
@@ -432,12 +430,9 @@ class Run:
                 why = self._untold(name).removeprefix(f"{url}: ")
                 waiting.add(Left(name, url, log.directory, offset, count, why, self.voice))
 
-    def _say_what_is_lost(self, log: Log) -> None:
-        """Give up what lies in memory alone, since it goes with the process, and say so."""
-        if not log.in_memory:
-            return
+    def _say_what_is_lost(self, log: Log, lost: dict[str, int]) -> None:
         why = f" ({log.trouble})" if log.trouble else ""
-        for name, count in log.give_up().items():
+        for name, count in lost.items():
             if count:
                 url = self.destinations[name]
                 self.voice.say(f"{count} events for {url} are lost: the disk could not hold them{why}")

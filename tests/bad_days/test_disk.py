@@ -157,6 +157,26 @@ def test_what_goes_while_no_server_runs_is_counted(harm: str, script: MakeScript
     ]
 
 
+def test_what_the_last_look_finds_is_delivered(script: MakeScript, server: FakeLoghookServer) -> None:
+    """What the keeper counts as dropped when the listeners have ended already reaches the platform all the same."""
+    code = (
+        "import logging, loghook\n"
+        "run = loghook.install('run')\n"
+        "def look():\n"
+        "    if not any(listener._at_work for listener in run.listeners):\n"
+        "        run.spool.log.drops.add('deleted', 7)\n"
+        "logging.getLogger('train').info('hi')\n"
+        "loghook.flush()\n"
+        "run.chores.append(look)\n"
+    )
+    ended = script(code, install=False).run(LOGHOOK_URL=server.url, **KEY)
+    assert (ended.status, ended.others) == (0, "")
+    assert [event["dropped"] for event in server.platform.events() if "dropped" in event] == [{"deleted": 7}]
+    assert [line.partition(" ")[2] for line in ended.ours] == [
+        "7 records were dropped (7 for deleted); the run says so too"
+    ]
+
+
 def test_the_spool_has_a_limit(script: MakeScript, home: Path) -> None:
     """At the spool's limit plain records are dropped and counted, metrics go on, and the platform is told."""
     code = (
