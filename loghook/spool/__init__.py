@@ -19,8 +19,10 @@ the keeper appends them to files where it can; a record then survives SIGKILL on
 in memory those that follow do so too: what is on disk has no holes, and a death takes the newest lines alone.
 
 Rescue. Files that somebody else deletes, replaces or cuts short are written anew by the keeper from the maps, which
-outlive them; lines that are gone become filler and are counted as `deleted`. Where a map is touched beyond the end of
-its file `guard` keeps SIGBUS from ending the program.
+outlive them; of those that nobody has mapped any more a `census` knows how long they ought to be. Lines that are gone
+become filler and are counted as `deleted`: once the slowest destination is past them, when nothing was delivered for
+longer than a request takes, or at the end. Where a map is touched beyond the end of its file `guard` keeps SIGBUS from
+ending the program.
 
 Read. Any process may read by offset, while the writer writes: `WriterSpool` from outside, `Log.read` from within.
 
