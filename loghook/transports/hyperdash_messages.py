@@ -92,7 +92,7 @@ Latest: TypeAlias = dict[tuple[str, float], int]  # for each metric and value wh
 def messages(
     batch: Batch, *, after: int = 0, limit: int = LONGEST_BODY, alone: int = 0, latest: Latest | None = None
 ) -> Iterator[Group]:
-    """The messages of a batch in the order in which they are to be sent, in groups; made as they are asked for.
+    """The messages of a batch in the order in which they are to be sent, in groups of one or more; made when asked for.
 
     Events that begin before the offset `after` are left out. No body is longer than `limit` characters. Texts of
     events that begin before the offset `alone` are not joined. `latest` is kept by the caller, one for each run.
@@ -108,20 +108,21 @@ def messages(
         if event is not None and "event" not in event:
             record = _Record.of(event, start, end)
             if group.records and (start < alone or not group.fits(record)):
-                yield group.messages()
+                if made := group.messages():
+                    yield made
                 group = _Records(batch, limit, latest)
             group.add(record)
             continue
-        if group.records:
-            yield group.messages()
-            group = _Records(batch, limit, latest)
+        if made := group.messages():
+            yield made
+        group = _Records(batch, limit, latest)
         if event is None:
             yield [Unreadable(start, end, reason)]
-        elif made := _of_event(event, _Source(batch.run, batch.writer, start, milliseconds(event)), limit):
-            made[-1] = replace(made[-1], done=end)
-            yield list(made)
-    if group.records:
-        yield group.messages()
+        elif told := _of_event(event, _Source(batch.run, batch.writer, start, milliseconds(event)), limit):
+            told[-1] = replace(told[-1], done=end)
+            yield list(told)
+    if made := group.messages():
+        yield made
 
 
 def halves(message: Message) -> tuple[Message, Message] | None:
@@ -220,6 +221,8 @@ class _Records:
         logs = len(made)
         for record in self.records:
             made += (self._metric(record, name, value) for name, value in record.metrics)
+        if not made:
+            return []
         following = [0 if number < logs else message.start for number, message in enumerate(made)][1:]
         return [
             replace(message, done=done) for message, done in zip(made, [*following, self.records[-1].end], strict=True)

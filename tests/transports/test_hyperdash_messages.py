@@ -66,6 +66,14 @@ def test_metrics_alone_are_no_log() -> None:
     assert shown(record()) == [("INFO", "\n")]
 
 
+@pytest.mark.parametrize("more", [{"extra": {"a": 1}}, {"metrics": [1]}])
+def test_a_record_that_the_protocol_has_no_word_for_is_no_message(more: dict[str, Any]) -> None:
+    """Extras alone send nothing, and hold up nothing that comes before or behind them."""
+    assert shown(record(**more)) == []
+    events = [record("a"), {"time": TIME, "event": "heartbeat"}, record(**more, time=TIME + 5), record("b")]
+    assert shown(*events) == [("INFO", "a\n"), ("heartbeat", {}), ("INFO", "b\n")]
+
+
 def test_the_traceback_is_part_of_the_text() -> None:
     """Message, traceback and stack are one text."""
     event = record("failed", level="ERROR", exception="Traceback:\nValueError: x", stack="Stack:\n  main")
