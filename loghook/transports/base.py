@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Delivered", "Gap", "Outcome", "Refused", "Transport", "TryLater"]
 
-_EVENT = re.compile(rb"^[^\S\n]*\S", re.MULTILINE)
+_EVENT = re.compile(rb"^[^\S\n]*\S.*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,15 @@ class Batch:
 
         The end lies beyond the newline.
         """
-        line = end = 0
+        # Once an event where a transport reads events: 0.26 us, half of it the regex, which passes blank lines by.
+        line = behind = 0
         for match in _EVENT.finditer(self.body):
-            line += self.body.count(b"\n", end, match.start())
-            end = self.body.find(b"\n", match.start()) + 1 or len(self.body)
-            yield line, self.offset + match.start(), self.offset + end
+            start, end = match.span()
+            if start != behind:
+                line += self.body.count(b"\n", behind, start)
+            yield line, self.offset + start, self.offset + end
             line += 1
+            behind = end
 
     def span(self, line: int) -> tuple[int, int] | None:
         """Start and end in the log of the event on a line; None when there is no such line or it is blank."""
