@@ -5,10 +5,10 @@ Pure. A line that is no event is named with the reason; an event of a kind that 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -16,39 +16,39 @@ import orjson
 
 from ..base import Batch
 
-__all__ = ["Said", "clean", "number", "say", "stamp"]
+__all__ = ["Said", "clean", "moment", "number", "say", "stamp"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 FIRST, LAST = -62_135_596_800, 253_402_300_799  # the years 1 and 9999, in which a date can be written
 STATUSES = {"success": "succeeded", "failure": "failed", "stopped": "stopped"}
 ODD = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+TRACES = ("exception", "stack")
+MORE_TEXT = frozenset((*TRACES, "extra"))
+NOTHING: Mapping[str, Any] = {}
 
 
-@dataclass(slots=True)
 class Said:
-    """One event. What it does not say is None or empty.
+    """One event. What it does not say is None or empty, and takes no time: it is the class's.
 
     start    where in the log it begins; `line` is its number in the batch
     time     epoch seconds
     text     for the log: the message, and what else the record had, tracebacks on lines of their own
-    level    the record's level; `logger` its logger's name
-    points   name to value, NaN and the infinities included; `step` goes with them
+    level    the record's level; with a text `logger`, its logger's name
+    points   name to value, NaN and the infinities included, unless it `is_finite`; `step` goes with them
     params   what to add to the run's params
     run      the run that begins, as run_started has it; `writer` likewise, of writer_started
     status   `running`, `succeeded`, `failed`, `stopped`; `message` and `trace` go with it
     """
 
-    start: int
-    line: int
-    time: float
     text: str | None = None
     level: str = ""
     logger: str = ""
-    points: dict[str, float] = field(default_factory=dict)
+    points: Mapping[str, float] = NOTHING
+    is_finite: bool = True
     step: float | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-    run: dict[str, Any] | None = None
-    writer: dict[str, Any] | None = None
+    params: Mapping[str, Any] = NOTHING
+    run: Mapping[str, Any] | None = None
+    writer: Mapping[str, Any] | None = None
     status: str | None = None
     message: str = ""
     trace: str = ""
@@ -56,21 +56,33 @@ class Said:
     beat: bool = False
     error: str = ""
 
+    def __init__(self, start: int, line: int, time: float) -> None:
+        self.start = start
+        self.line = line
+        self.time = time
+
 
 def say(batch: Batch, *, since: int = 0) -> Iterator[Said]:
     """Yield what each event of a batch says that does not begin before the offset `since`; `error` where it is none."""
+    # The listener's hot loop. Measured for a record with one metric: 1.7 us here, of which orjson takes 0.3, finding
+    # the line 0.3, and Python's looks into a dozen keys the rest.
+    body, offset, loads = batch.body, batch.offset, orjson.loads
     for line, start, end in batch.events():
         if start < since:
             continue
         try:
-            event = orjson.loads(batch.body[start - batch.offset : end - batch.offset])
+            event = loads(body[start - offset : end - offset])
         except ValueError as error:
-            yield Said(start, line, 0.0, error=f"no JSON: {error}")
+            said = Said(start, line, 0.0)
+            said.error = f"no JSON: {error}"
+            yield said
             continue
         if isinstance(event, dict):
             yield _said(Said(start, line, _time(event.get("time"))), event)
         else:
-            yield Said(start, line, 0.0, error="no JSON object")
+            said = Said(start, line, 0.0)
+            said.error = "no JSON object"
+            yield said
 
 
 def _said(said: Said, event: Mapping[str, Any]) -> Said:
@@ -96,20 +108,28 @@ def _said(said: Said, event: Mapping[str, Any]) -> Said:
 
 
 def _record(said: Said, event: Mapping[str, Any]) -> None:
-    for name, value in _mapping(event.get("metrics")).items():
-        point = number(value)
-        if point is not None:
-            said.points[name] = point
-    step = number(event.get("step"))
-    said.step = step if step is not None and math.isfinite(step) else None
+    if metrics := _mapping(event.get("metrics")):
+        points = said.points = {}
+        for name, value in metrics.items():
+            if isinstance(value, (float, int)):  # finite: strict JSON has no other
+                points[name] = value
+            elif isinstance(value, str) and value in ODD:
+                points[name] = ODD[value]
+                said.is_finite = False
+    if "step" in event:
+        step = number(event["step"])
+        said.step = step if step is not None and math.isfinite(step) else None
+    if "stream" in event:
+        said.stream = str(event["stream"] or "")
     said.level = str(event.get("level") or "INFO")
-    said.logger = str(event.get("logger") or "-")
-    said.stream = str(event.get("stream") or "")
-    message, extra = str(event.get("message") or ""), _mapping(event.get("extra"))
-    traces = [str(event[key]) for key in ("exception", "stack") if event.get(key)]
-    if message or extra or traces or not said.points:
+    text = str(event.get("message") or "")
+    if not MORE_TEXT.isdisjoint(event):
+        extra = _mapping(event.get("extra"))
         more = f" {json.dumps(extra, ensure_ascii=False)}" if extra else ""
-        said.text = "\n".join([f"{message}{more}", *traces])
+        text = "\n".join([f"{text}{more}", *(str(event[key]) for key in TRACES if event.get(key))])
+    if text or not said.points:
+        said.text = text
+        said.logger = str(event.get("logger") or "-")
 
 
 def _end(said: Said, event: Mapping[str, Any]) -> None:
@@ -121,14 +141,26 @@ def _end(said: Said, event: Mapping[str, Any]) -> None:
 
 def number(value: object) -> float | None:
     """The number that an event's value stands for, None for what is none."""
-    if isinstance(value, str):
-        return ODD.get(value)
-    return value if isinstance(value, int | float) else None
+    if isinstance(value, (int, float)):
+        return value
+    return ODD.get(value) if isinstance(value, str) else None
 
 
 def stamp(time: float, separator: str = " ") -> str:
     """Epoch seconds as `2026-11-21 17:07:00.857426+00:00`, always with microseconds."""
-    return (EPOCH + timedelta(microseconds=round(time * 1e6))).isoformat(separator, "microseconds")
+    second, micro = divmod(round(time * 1e6), 1_000_000)
+    return f"{_second(second, separator)}.{micro:06d}+00:00"
+
+
+def moment(time: float) -> str:
+    """Epoch seconds as `2026-11-21 17:07:00`, in UTC."""
+    return _second(round(time * 1e6) // 1_000_000, " ")
+
+
+@functools.lru_cache(maxsize=16)
+def _second(second: int, separator: str) -> str:
+    """A date as text. Events come in the order of their times, many a second; for each this took 1 us."""
+    return (EPOCH + timedelta(seconds=second)).isoformat(separator, "seconds")[:19]
 
 
 def clean(value: Any) -> Any:
@@ -147,5 +179,5 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _time(value: object) -> float:
-    time = number(value)
+    time = value if isinstance(value, float) else number(value)
     return time if time is not None and FIRST <= time <= LAST else 0.0

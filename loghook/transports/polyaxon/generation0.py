@@ -23,7 +23,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -110,18 +110,22 @@ class Polyaxon0Transport(Transport):
         if not isinstance(experiment, Experiment):
             return experiment
         self._experiments[batch.run] = experiment
-        said = list(say(batch, since=flow.cursor))
-        for one in said:
-            if one.error:
-                flow.refused.add([one.start], one.error)
-        flow.waiting.extend(Request("POST", "_heartbeat/", None, [one.start]) for one in said if self._beats(one))
-        flow.waiting.extend(experiment.requests(said))
+        flow.waiting.extend(experiment.requests(self._said(batch, flow)))
         flow.cursor = max(flow.cursor, batch.next)
         while flow.waiting:
             trouble = self._next(flow, experiment.path)
             if trouble is not None:
                 return trouble
         return self._delivered(batch, flow)
+
+    def _said(self, batch: Batch, flow: _Flow) -> Iterator[Said]:
+        """What is new in a batch; what is no event is noted as refused, and heartbeats go before all the rest."""
+        for said in say(batch, since=flow.cursor):
+            if said.error:
+                flow.refused.add([said.start], said.error)
+            elif said.beat and self._beats(said):
+                flow.waiting.append(Request("POST", "_heartbeat/", None, [said.start]))
+            yield said
 
     def _delivered(self, batch: Batch, flow: _Flow) -> Outcome:
         """All is there up to the cursor, which lies beyond a batch that was cut short: then that waits for its rest."""
@@ -200,8 +204,8 @@ class Polyaxon0Transport(Transport):
         return Refused(trouble.reason) if definite else trouble
 
     def _beats(self, said: Said) -> bool:
-        """Whether this is a heartbeat that is still worth sending, and the last one is a minute ago."""
-        if not said.beat or self._clock() - said.time > STALE or said.time - self._last_beat < HEARTBEAT:
+        """Whether this heartbeat is still worth sending, and the last one is a minute ago."""
+        if self._clock() - said.time > STALE or said.time - self._last_beat < HEARTBEAT:
             return False
         self._last_beat = said.time
         return True

@@ -8,11 +8,11 @@ no metrics and no params: their metrics are told in the log too.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .events import Said, stamp
+from .events import Said, moment, stamp
 
 __all__ = ["Experiment", "Request", "run_env"]
 
@@ -51,29 +51,56 @@ class Experiment:
         """Whether it is no job and no build."""
         return "/experiments/" in self.path
 
-    def requests(self, said: list[Said]) -> list[Request]:
+    def requests(self, said: Iterable[Said]) -> list[Request]:
         """The requests that tell some events: how it began, params, metrics, log, and how it ended."""
-        points: list[tuple[int, Any]] = []
-        lines: list[tuple[int, Any]] = []
+        points, lines = _Lists("metrics/"), _Lists("logs/")
         params: dict[str, Any] = {}
+        starts: list[int] = []
         begin: list[Request] = []
         end: list[Request] = []
+        has_metrics = self.has_metrics
+        # The other half of the listener's hot loop, 1.6 us a point: 0.5 us its date, 0.4 us the objects that become
+        # JSON, 0.2 us the JSON itself, made by orjson for 500 points at once.
         for one in said:
-            values, left = _values(one, self.has_metrics)
-            if values:
-                points.append((one.start, {"values": values, "created_at": stamp(one.time)}))
+            left = ""
+            if one.points:
+                values, left = _values(one, has_metrics)
+                if values:
+                    item = {"values": values, "created_at": stamp(one.time)}
+                    points.add(one.start, item, 64 + 32 * len(values))
             if one.text is not None and not (self.managed and one.stream):
-                lines.append((one.start, _line(one, one.text)))
+                lines.add(one.start, line := _line(one, one.text), len(line))
             if left:
-                lines.append((one.start, _line(one, left)))
-            if self.has_metrics:
+                lines.add(one.start, line := _line(one, left), len(line))
+            if has_metrics and one.params:
                 params.update(one.params)
+                starts.append(one.start)
+            if has_metrics and one.run is not None:
                 begin += _beginning(one)
             if one.status is not None and not self.managed:
                 (begin if one.status == "running" else end).append(_status(one))
-        starts = [one.start for one in said if one.params]
         changed = [Request("PATCH", "", {"params": params, "merge": True}, starts)] if params else []
-        return [*begin, *changed, *_lists("metrics/", points), *_lists("logs/", lines), *end]
+        return [*begin, *changed, *points.requests, *lines.requests, *end]
+
+
+class _Lists:
+    """Requests with lists of a bearable length."""
+
+    def __init__(self, path: str) -> None:
+        self.requests: list[Request] = []
+        self._path = path
+        self._room = 0
+        self._starts: list[int] = []
+        self._content: list[Any] = []
+
+    def add(self, start: int, item: Any, size: int) -> None:
+        """Puts an item of the event at `start` into the last list, or where that is full into a new one."""
+        if size > self._room or len(self._starts) >= MOST_ITEMS:
+            self._starts, self._content, self._room = [], [], LARGEST_LIST
+            self.requests.append(Request("POST", self._path, self._content, self._starts))
+        self._content.append(item)
+        self._starts.append(start)
+        self._room -= size
 
 
 def _status(said: Said) -> Request:
@@ -83,10 +110,9 @@ def _status(said: Said) -> Request:
 
 
 def _beginning(said: Said) -> list[Request]:
-    if said.run is None:
-        return []
-    requests = [Request("PATCH", "", {"run_env": run_env(said.run)}, [said.start])]
-    git = said.run.get("git")
+    run = said.run or {}
+    requests = [Request("PATCH", "", {"run_env": run_env(run)}, [said.start])]
+    git = run.get("git")
     if isinstance(git, dict) and git.get("commit"):
         head, branch = str(git["commit"]), git.get("branch")
         coderef = {"commit": head, "head": head, "branch": branch, "git_url": None, "is_dirty": bool(git.get("dirty"))}
@@ -100,30 +126,17 @@ def run_env(run: Mapping[str, Any]) -> dict[str, Any]:
     return {theirs: run[ours] for ours, theirs in names.items() if ours in run}
 
 
-def _values(said: Said, has_metrics: bool) -> tuple[dict[str, float], str]:
+def _values(said: Said, has_metrics: bool) -> tuple[Mapping[str, float], str]:
     """What goes as metrics, with the step if it has one, and what can only be told in the log."""
-    values = {name: value for name, value in said.points.items() if has_metrics and math.isfinite(value)}
-    rest = ", ".join(f"{name} = {value!r}" for name, value in said.points.items() if name not in values)
-    at = f" at step {said.step:g}" if said.step is not None and rest else ""
-    if values and said.step is not None:
-        values.setdefault("step", said.step)
-    return values, f"{rest}{at}" if rest else ""
+    values, step, left = said.points, said.step, ""
+    if not (has_metrics and said.is_finite):
+        values = {name: value for name, value in values.items() if has_metrics and math.isfinite(value)}
+        left = ", ".join(f"{name} = {value!r}" for name, value in said.points.items() if name not in values)
+        left += f" at step {step:g}" if left and step is not None else ""
+    if values and step is not None and "step" not in values:
+        values = {**values, "step": step}
+    return values, left
 
 
 def _line(said: Said, text: str) -> str:
-    return f"{stamp(said.time)[:19]} UTC {said.level or 'INFO'} -- {text}"
-
-
-def _lists(path: str, items: list[tuple[int, Any]]) -> list[Request]:
-    """Lists of a bearable length."""
-    requests: list[Request] = []
-    room = 0
-    for start, item in items:
-        need = len(item) if isinstance(item, str) else 64 + 32 * len(item["values"])
-        if not requests or len(requests[-1].starts) >= MOST_ITEMS or need > room:
-            requests.append(Request("POST", path, [], []))
-            room = LARGEST_LIST
-        requests[-1].content.append(item)
-        requests[-1].starts.append(start)
-        room -= need
-    return requests
+    return f"{moment(said.time)} UTC {said.level or 'INFO'} -- {text}"
