@@ -32,9 +32,9 @@ but not the value in it, is dated a millisecond later.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
@@ -49,10 +49,10 @@ WINDOW_MS = 1000
 MOST_METRICS = 256
 MOST_LATEST = 10_000
 INTERNAL = re.compile(r"hd_iter_\d+(_epochs)?")
+MORE_TEXT = frozenset(("exception", "stack"))
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message, `body` as it is posted but for the run. Times are in milliseconds since the epoch.
 
     start    where in the log the first event begins that it holds something of
@@ -76,8 +76,7 @@ class Message:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A line that is no event, and why."""
 
     start: int
@@ -100,13 +99,17 @@ def messages(
     latest = {} if latest is None else latest
     if len(latest) > MOST_LATEST:
         latest.clear()
+    body, offset = batch.body, batch.offset
     group = _Records(batch, limit, latest)
+    # The listener's hot loop. Measured for a record of one line, request included: 2.8 us, of which orjson takes 0.3,
+    # finding the line 0.3, and Python's looks into the record the rest. A number is a message of its own: 11 us, here
+    # and in the transport, beside 400 us for its request.
     for _, start, end in batch.events():
         if start < after:
             continue
-        event, reason = read(batch.body[start - batch.offset : end - batch.offset])
+        event, reason = read(body[start - offset : end - offset])
         if event is not None and "event" not in event:
-            record = _Record.of(event, start, end)
+            record = _record(event, start, end)
             if group.records and (start < alone or not group.fits(record)):
                 if made := group.messages():
                     yield made
@@ -119,7 +122,7 @@ def messages(
         if event is None:
             yield [Unreadable(start, end, reason)]
         elif told := _of_event(event, _Source(batch.run, batch.writer, start, milliseconds(event)), limit):
-            told[-1] = replace(told[-1], done=end)
+            told[-1] = told[-1]._replace(done=end)
             yield list(told)
     if made := group.messages():
         yield made
@@ -135,7 +138,7 @@ def halves(message: Message) -> tuple[Message, Message] | None:
         {**message.payload, "uuid": uuid4(message.payload["uuid"], part), "body": part}
         for part in (body[:middle], body[middle:])
     )
-    return replace(message, payload=first, done=0), replace(message, payload=second)
+    return message._replace(payload=first, done=0), message._replace(payload=second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +157,17 @@ class _Source:
         made = []
         for number, piece in enumerate(pieces(text, limit)):
             name = uuid4(self.run, self.writer, str(self.start), str(number), level, piece)
-            made.append(replace(self.message("log", uuid=name, level=level, body=piece), events=events))
+            made.append(self.message("log", uuid=name, level=level, body=piece)._replace(events=events))
         return made
 
     def params(self, params: dict[str, Any]) -> list[Message]:
-        internal = {name: value for name, value in params.items() if INTERNAL.fullmatch(name)}
+        internal = {name: value for name, value in params.items() if _is_internal(name)}
         others = {name: value for name, value in params.items() if name not in internal}
         parts = ((others, False), (internal, True))
         return [self.message("param", params=part, is_internal=kind) for part, kind in parts if part]
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(NamedTuple):
     """What of a record the platform gets."""
 
     start: int
@@ -173,70 +175,71 @@ class _Record:
     time: int
     level: str
     text: str
-    metrics: list[tuple[str, float]]
+    metrics: Sequence[tuple[str, float]]
 
-    @classmethod
-    def of(cls, event: dict[str, Any], start: int, end: int) -> _Record:
-        metrics, odd = numbers(event.get("metrics"))
-        parts = [event.get("message"), *odd, event.get("exception"), event.get("stack")]
+
+def _record(event: dict[str, Any], start: int, end: int) -> _Record:
+    metrics, odd = numbers(event["metrics"]) if "metrics" in event else ((), ())
+    text = event.get("message") or ""
+    if odd or not MORE_TEXT.isdisjoint(event) or not isinstance(text, str):
+        parts = (text, *odd, event.get("exception"), event.get("stack"))
         text = "\n".join(part if isinstance(part, str) else str(part) for part in parts if part)
-        if text or not (event.get("metrics") or event.get("extra")):
-            text += "" if text.endswith("\n") else "\n"
-        return cls(start, end, milliseconds(event), level_of(event), text, metrics)
+    if not text.endswith("\n") and (text or not (event.get("metrics") or event.get("extra"))):
+        text += "\n"
+    return _Record(start, end, milliseconds(event), level_of(event), text, metrics)
 
 
-@dataclass(slots=True)
 class _Records:
     """Records that follow one another: their text in one log, then their metrics."""
 
-    batch: Batch
-    limit: int
-    latest: Latest
-    records: list[_Record] = field(default_factory=list)
-    level: str = ""
-    length: int = 0
-    metrics: int = 0
+    def __init__(self, batch: Batch, limit: int, latest: Latest) -> None:
+        self.records: list[_Record] = []
+        self._batch = batch
+        self._limit = limit
+        self._latest = latest
+        self._level = ""
+        self._length = 0
+        self._metrics = 0
 
     def fits(self, record: _Record) -> bool:
         """Whether a record may join those that are here."""
-        if abs(record.time - self.records[0].time) > WINDOW_MS or self.metrics >= MOST_METRICS:
+        if abs(record.time - self.records[0].time) > WINDOW_MS or self._metrics >= MOST_METRICS:
             return False
         if not record.text:
             return True
-        return self.level in ("", record.level) and self.length + len(record.text) <= self.limit
+        return self._level in ("", record.level) and self._length + len(record.text) <= self._limit
 
     def add(self, record: _Record) -> None:
         self.records.append(record)
-        self.metrics += len(record.metrics)
-        self.length += len(record.text)
-        self.level = record.level if record.text else self.level
+        self._metrics += len(record.metrics)
+        if record.text:
+            self._length += len(record.text)
+            self._level = record.level
 
     def messages(self) -> Group:
         """The messages; each says how far all is on the platform once it is taken: up to what comes next."""
-        made: list[Message] = []
+        made: Group = []
+        points = [(record, name, value) for record in self.records if record.metrics for name, value in record.metrics]
+        ends = [*(record.start for record, _, _ in points), self.records[-1].end if self.records else 0]
         with_text = [record for record in self.records if record.text]
         if with_text:
-            text = "".join(record.text for record in with_text)
-            made += self._source(with_text[0]).logs(self.level, text, self.limit, len(with_text))
-        logs = len(made)
-        for record in self.records:
-            made += (self._metric(record, name, value) for name, value in record.metrics)
-        if not made:
-            return []
-        following = [0 if number < logs else message.start for number, message in enumerate(made)][1:]
-        return [
-            replace(message, done=done) for message, done in zip(made, [*following, self.records[-1].end], strict=True)
-        ]
+            text, first = "".join([record.text for record in with_text]), with_text[0]
+            source = _Source(self._batch.run, self._batch.writer, first.start, first.time)
+            *parts, last = source.logs(self._level, text, self._limit, len(with_text))
+            made += [*parts, last._replace(done=ends[0])]
+        made += map(self._metric, points, ends[1:])
+        return made
 
-    def _metric(self, record: _Record, name: str, value: float) -> Message:
-        time = max(record.time, self.latest.get((name, value), record.time - 1) + 1)
-        self.latest[name, value] = time
-        internal = INTERNAL.fullmatch(name) is not None
-        payload = {"name": name, "timestamp": record.time, "value": value, "is_internal": internal}
-        return Message("metric", time, payload, record.start)
+    def _metric(self, point: tuple[_Record, str, float], end: int) -> Message:
+        record, name, value = point
+        time = max(record.time, self._latest.get((name, value), record.time - 1) + 1)
+        self._latest[name, value] = time
+        payload = {"name": name, "timestamp": record.time, "value": value, "is_internal": _is_internal(name)}
+        return Message("metric", time, payload, record.start, end)
 
-    def _source(self, record: _Record) -> _Source:
-        return _Source(self.batch.run, self.batch.writer, record.start, record.time)
+
+def _is_internal(name: str) -> bool:
+    return name.startswith("hd_iter_") and INTERNAL.fullmatch(name) is not None
 
 
 def _of_event(event: dict[str, Any], source: _Source, limit: int) -> list[Message]:
@@ -245,7 +248,7 @@ def _of_event(event: dict[str, Any], source: _Source, limit: int) -> list[Messag
         case "run_started":
             run = mapping(event.get("run"))
             begun = source.message("run_started", job_name=str(run.get("name") or source.run))
-            return [replace(begun, api=str(run.get("api") or "")), *source.params(mapping(run.get("params")))]
+            return [begun._replace(api=str(run.get("api") or "")), *source.params(mapping(run.get("params")))]
         case "params":
             return source.params(mapping(event.get("params")))
         case "heartbeat":
