@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,14 +40,16 @@ _AT_ONCE = 16
 """Spools of dead writers that are held at the same time: each takes one of the user's file descriptors."""
 
 
-@dataclass(frozen=True)
 class Destination:
     """A transport at a URL: `id` names its acknowledged offsets, `open` makes the transport."""
 
-    id: str
-    url: str
-    keys: KeySource
-    open: Callable[[], Transport]
+    # No dataclass: making one takes a millisecond, and this module is imported while `install()` is waited for.
+
+    def __init__(self, id: str, url: str, keys: KeySource, open: Callable[[], Transport]) -> None:
+        self.id = id
+        self.url = url
+        self.keys = keys
+        self.open = open
 
 
 class Listener:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigurationError
@@ -12,7 +11,7 @@ __all__ = ["Address", "scheme_of"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9.+-]*)://")
 _USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
-_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1", re.IGNORECASE)
+_LOOPBACK = r"localhost|127\.\d+\.\d+\.\d+|::1"
 
 
 def scheme_of(url: str) -> str:
@@ -28,14 +27,21 @@ def masked(text: str) -> str:
     return _USERINFO.sub("", text)
 
 
-@dataclass(frozen=True, slots=True)
 class Address:
     """An http or https address without its user and password, which are kept apart and out of the repr."""
 
-    url: str
-    host: str
-    user: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
+    # No dataclass: making one takes a millisecond, and this module is imported while `install()` is waited for.
+
+    __slots__ = ("host", "password", "url", "user")
+
+    def __init__(self, url: str, host: str, user: str | None = None, password: str | None = None) -> None:
+        self.url = url
+        self.host = host
+        self.user = user
+        self.password = password
+
+    def __repr__(self) -> str:
+        return f"Address(url={self.url!r}, host={self.host!r})"
 
     @classmethod
     def parse(cls, url: str) -> Address:
@@ -66,7 +72,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """True when the host is this machine, which no proxy should stand before."""
-        return _LOOPBACK.fullmatch(self.host) is not None
+        return re.fullmatch(_LOOPBACK, self.host, re.IGNORECASE) is not None
 
     def __str__(self) -> str:
         return self.url

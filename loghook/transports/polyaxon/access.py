@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ def place_of(url: str) -> Place:
         raise ConfigurationError(
             f"{masked(url)!r} names no project: write polyaxon+https://HOST/OWNER/PROJECT, or set LOGHOOK_PROJECT"
         )
-    return Place(replace(address, url=f"{head}://{'/'.join(parts[:-2])}"), parts[-2], parts[-1])
+    server = Address(f"{head}://{'/'.join(parts[:-2])}", address.host, address.user, address.password)
+    return Place(server, parts[-2], parts[-1])
 
 
 def with_tokens(keys: KeySource, environ: Mapping[str, str], url: str) -> KeySource:
