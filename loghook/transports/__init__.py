@@ -83,6 +83,17 @@ def check(url: str) -> None:
         Address.parse(url)
 
 
+def _entry(scheme: str) -> EntryPoint | None:
+    """The entry point for a scheme, or for the name before its `+`; a built-in one without a look at other packages."""
+    from importlib.metadata import EntryPoint
+
+    name, plus, below = scheme.partition("+")
+    if name in _BUILT_IN and (not plus or below in ("http", "https")):
+        return EntryPoint(name, _BUILT_IN[name], GROUP)
+    entries = registered()  # reads the metadata of each package that is installed
+    return entries.get(scheme) or entries.get(name if plus else "")
+
+
 def _unknown(url: str, scheme: str, entries: dict[str, EntryPoint]) -> str:
     known = ", ".join(f"{name}://" if name in ("http", "https") else f"{name}+https://" for name in entries)
     return f"{masked(url)!r} has the unknown scheme {scheme!r}; known are {known}"
@@ -97,10 +108,9 @@ def open(url: str, keys: KeySource, *, timeout: float = 10.0) -> Transport:
     from .base import Transport
 
     scheme = scheme_of(url)
-    entries = registered()
-    entry = entries.get(scheme) or entries.get(scheme.partition("+")[0] if "+" in scheme else "")
+    entry = _entry(scheme)
     if entry is None:
-        raise ConfigurationError(_unknown(url, scheme, entries))
+        raise ConfigurationError(_unknown(url, scheme, registered()))
     try:
         loaded = entry.load()
     except Exception as error:
