@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -267,7 +268,7 @@ def check_read(source: Log | WriterSpool, model: Model, index: int, size: int, f
 DEFAULT = settings(
     max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
-LONG = settings(DEFAULT, max_examples=2000, stateful_step_count=80)
+LONG = settings(DEFAULT, max_examples=100, stateful_step_count=80)
 
 
 def test_a_log_is_a_list() -> None:
@@ -278,8 +279,12 @@ def test_a_log_is_a_list() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_log_is_a_list_for_long() -> None:
-    """The same holds for long sequences of steps."""
-    run(LONG)
+    """The same holds for long sequences of steps: two thousand, or as many as a busy machine does in five minutes."""
+    until = time.monotonic() + 300
+    for _ in range(20):
+        run(LONG)
+        if time.monotonic() > until:
+            break
 
 
 def run(how: settings) -> None:
