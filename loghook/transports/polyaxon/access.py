@@ -39,8 +39,7 @@ def place_of(url: str) -> Place:
         raise ConfigurationError(
             f"{masked(url)!r} names no project: write polyaxon+https://HOST/OWNER/PROJECT, or set LOGHOOK_PROJECT"
         )
-    server = Address(f"{head}://{'/'.join(parts[:-2])}", address.host, address.user, address.password)
-    return Place(server, parts[-2], parts[-1])
+    return Place(address._replace(url=f"{head}://{'/'.join(parts[:-2])}"), parts[-2], parts[-1])
 
 
 def with_tokens(keys: KeySource, environ: Mapping[str, str], url: str) -> KeySource:
