@@ -95,6 +95,8 @@ def main() -> int:
         figures = run(row, place / f"{number}", options.seed, long=options.long)
         seconds[row.fault] = time.monotonic() - began
         results.append((row, figures))
+        if options.readme:  # at once: what is run for hours may be stopped
+            table.rewrite(rows, {row.fault: figures})
         for sentence in figures.wrong:
             print(f"    WRONG: {sentence}", file=sys.stderr)
         print(f"    {'ok' if figures.green else 'NOT OK'}, {seconds[row.fault]:.1f} s {figures.note}", file=sys.stderr)
@@ -102,8 +104,6 @@ def main() -> int:
         print(json.dumps([_entry(row, figures, seconds[row.fault]) for row, figures in results], indent=1))
     else:
         print(table.render(results))
-    if options.readme:
-        table.rewrite(rows, {row.fault: figures for row, figures in results})
     red = [(row, figures) for row, figures in results if not figures.green]
     for row, figures in red:
         print(f"\nnot green: {row.group}: {row.fault} (seed {options.seed}, in {place})", file=sys.stderr)
