@@ -43,7 +43,6 @@ class LogHookFormatter(OrjsonFormatter):
         super().__init__(*options, **more)
         self.message_limit = message_limit
         self._sites = Sites()
-        self._site = self._sites.get
         self.redact_with(NONE)
         self.odd_metrics: set[str] = set()
         """Names under "metrics" that held no number, for whoever warns of them; not all, if nobody takes them away."""
@@ -99,8 +98,8 @@ class LogHookFormatter(OrjsonFormatter):
                     step = fields["step"]
                     event["step"] = step if step.__class__ is int else _finite(step)
             else:
-                site = self._site((fields["filename"], fields["lineno"]))
-                if site is None or site.size != len(fields):
+                site = self._sites.get((fields["filename"], fields["lineno"], len(fields)))
+                if site is None:
                     site = self._sites.learn(fields)
                 try:
                     event = site.read(fields, message, site.file)
@@ -112,7 +111,7 @@ class LogHookFormatter(OrjsonFormatter):
                     event["metrics"] = self._flat(event["metrics"])
                     if not event["metrics"]:
                         del event["metrics"]
-                if site.step:
+                if "step" in event:
                     event["step"] = _finite(event["step"])
                 if site.stream:
                     self._tell_stream(event)
