@@ -169,6 +169,9 @@ class Run:
         with importing():  # and only where there is a URL: it takes a while
             from loghook.credentials import KeySource
             from loghook.listener import Listener
+            from loghook.transports.base import DEADLINE_TIMES
+
+        log.patience = (DEADLINE_TIMES + 1) * self.settings.timeout
 
         urls = self._urls()
         files = key_files(main_script(), self.settings.home)
@@ -392,7 +395,10 @@ class Run:
         for listener in self.listeners:
             listener.drain(deadline)
         if self.spool.is_open:
-            self._say_what_is_lost(self.spool.log, self.spool.log.give_up())
+            log = self.spool.log
+            log.try_disk_again()
+            log.settle()  # the keeper has gone home
+            self._say_what_is_lost(log, log.give_up())
         if LOCAL not in self.destinations and self.spool.is_open:
             self.spool.remove_if_delivered(list(self.destinations))
 
@@ -428,7 +434,7 @@ class Run:
                 continue
             if count and name != LOCAL:
                 why = self._untold(name).removeprefix(f"{url}: ")
-                waiting.add(Left(name, url, log.directory, offset, count, why, self.voice))
+                waiting.add(Left(name, url, self.settings.home, log.directory, offset, count, why, self.voice.quiet))
 
     def _say_what_is_lost(self, log: Log, lost: dict[str, int]) -> None:
         why = f" ({log.trouble})" if log.trouble else ""

@@ -19,16 +19,17 @@ _BLOCK = 1 << 20
 class Left:
     """What one run leaves in its spool for one destination: `events`, from `offset` on.
 
-    `why` says what is in the way, unless a line has said so before.
+    `why` says what is in the way, unless a line has said so before; `quiet` runs have nothing said.
     """
 
     destination: str
     url: str
+    home: Path
     directory: Path | None
     offset: int
     events: int
     why: str
-    voice: Voice
+    quiet: bool
 
     def waiting(self) -> int:
         """How many events wait on disk: another run of this process may have delivered some since."""
@@ -46,18 +47,19 @@ class Waiting:
     """All that the runs of this process have left and no line has told of."""
 
     def __init__(self) -> None:
-        self._left: dict[tuple[str, Voice], Left] = {}
+        self._left: dict[tuple[str, Path | None], Left] = {}
 
     def add(self, left: Left) -> None:
-        """Note what a run, known by its voice, leaves; of one that is noted twice the later counts."""
-        self._left[left.destination, left.voice] = left
+        """Note what a run leaves; of a spool that is noted twice the later counts."""
+        self._left[left.destination, left.directory] = left
 
     def tell(self) -> None:
-        """Say in one line for each destination what waits for it."""
+        """Say in one line what waits for each destination in a home folder."""
         found, self._left = self._left, {}
-        together: dict[tuple[str, bool], list[Left]] = {}
+        together: dict[tuple[str, Path], list[Left]] = {}
         for left in found.values():
-            together.setdefault((left.destination, left.voice.quiet), []).append(left)
+            if not left.quiet:
+                together.setdefault((left.destination, left.home), []).append(left)
         for lefts in together.values():
             _tell(lefts)
 
@@ -67,14 +69,13 @@ class Waiting:
 
 
 def _tell(lefts: list[Left]) -> None:
-    voice, url = lefts[-1].voice, lefts[-1].url
     counts = [(left, count) for left in lefts if (count := left.waiting())]
     total = sum(count for _, count in counts)
     if total:
         of = f" of {len(counts)} runs" if len(counts) > 1 else ""
         where = os.path.commonpath([str(left.directory) for left, _ in counts])
         why = next((f" ({left.why})" for left, _ in counts if left.why), "")
-        voice.say(f"{total} events{of} for {url} wait in {where}; `loghook sync` sends them{why}")
+        Voice().say(f"{total} events{of} for {lefts[-1].url} wait in {where}; `loghook sync` sends them{why}")
 
 
 def _lines(spool: WriterSpool, offset: int) -> Iterator[int]:

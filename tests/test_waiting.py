@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from loghook.testing import Answer, FakeLoghookServer
-from loghook.voice import Voice
 from loghook.waiting import Left, Waiting
 
 from .scripts import Script, events
@@ -65,26 +64,28 @@ def test_what_is_delivered_meanwhile_waits_no_more(tmp_path: Path) -> None:
     assert [line for line in ended.ours if "loghook sync" in line] == []
 
 
-def left(url: str, voice: Voice, folder: Path | None = None, *, events: int = 3, why: str = "") -> Left:
-    """What a run leaves for a destination."""
-    return Left(url, url, folder, 0, events, why, voice)
+def left(url: str, folder: Path, *, events: int = 3, why: str = "", quiet: bool = False) -> Left:
+    """What a run leaves for a destination, in a folder of its home's."""
+    return Left(url, url, folder.parents[2], folder, 0, events, why, quiet)
 
 
 def test_each_destination_has_its_line(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Destinations are told of one by one, each with the first reason that is known, and once."""
-    waiting, one, other = Waiting(), Voice(), Voice()
-    folders = [tmp_path / "spool" / name / "w" for name in ("a", "b")]
+    """Destinations, and homes, are told of one by one, each with the first reason that is known, and once."""
+    waiting = Waiting()
+    folders = [tmp_path / home / "spool" / name / "w" for home in ("h", "i") for name in ("a", "b", "c")]
     for folder in folders:
         folder.mkdir(parents=True)
-    waiting.add(left("http://x", one, folders[0], why="refused"))
-    waiting.add(left("http://x", other, folders[1], events=4, why="401"))
-    waiting.add(left("http://y", other, folders[1]))
-    waiting.add(left("http://z", other, None))
-    waiting.add(left("http://z", Voice(quiet=True), folders[0]))
+    waiting.add(left("http://x", folders[0], why="refused"))
+    waiting.add(left("http://x", folders[1], events=5))
+    waiting.add(left("http://x", folders[1], events=4, why="401"))
+    waiting.add(left("http://x", folders[2], quiet=True))
+    waiting.add(left("http://x", folders[3]))
+    waiting.add(left("http://y", folders[1]))
     waiting.tell()
     waiting.tell()
     assert capfd.readouterr().err.splitlines() == [
-        f"loghook: 7 events of 2 runs for http://x wait in {tmp_path}/spool; `loghook sync` sends them (refused)",
+        f"loghook: 7 events of 2 runs for http://x wait in {tmp_path}/h/spool; `loghook sync` sends them (refused)",
+        f"loghook: 3 events for http://x wait in {folders[3]}; `loghook sync` sends them",
         f"loghook: 3 events for http://y wait in {folders[1]}; `loghook sync` sends them",
     ]
 
@@ -92,6 +93,6 @@ def test_each_destination_has_its_line(capfd: pytest.CaptureFixture[str], tmp_pa
 def test_a_spool_that_is_gone_waits_no_more(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """What lay in a folder that others have delivered and deleted is not told of."""
     waiting = Waiting()
-    waiting.add(left("http://x", Voice(), tmp_path / "gone"))
+    waiting.add(left("http://x", tmp_path / "h" / "spool" / "gone" / "w"))
     waiting.tell()
     assert capfd.readouterr().err == ""

@@ -25,7 +25,6 @@ __all__ = ["Log"]
 _LOOK = 1.0
 """Seconds between two looks at the files that are mapped no more."""
 _PATIENCE = 30.0
-"""Seconds without a delivery, longer than a request takes, after which nothing is under way any more."""
 
 
 class Log:
@@ -73,6 +72,8 @@ class Log:
         self._clock = clock
         self._look_after = 0.0
         self._at_rest = (0, 0.0)
+        self.patience = _PATIENCE
+        """Seconds without a delivery, longer than any takes, after which nothing is under way any more."""
         self._skipped: list[tuple[int, int]] = []
         segment = self._supply.take(0, limits.smallest, 0, precious=True, disk=True) or MemorySegment(limits.segment)
         segment.activate(0)
@@ -299,7 +300,7 @@ class Log:
         self._note_skipped()
         if not self._contents.losses or slowest.offset != self._at_rest[0]:
             self._at_rest = (slowest.offset, self._clock())
-        now = now or self._clock() - self._at_rest[1] > _PATIENCE
+        now = now or self._clock() - self._at_rest[1] > self.patience
         self._contents.keep_count()  # up to there at least
         if self._destinations and (lost := self._contents.lost(slowest, now=now)):
             self.drops.add("deleted", lost)

@@ -26,7 +26,10 @@ from .address import masked
 if TYPE_CHECKING:
     from ..credentials import KeySource
 
-__all__ = ["Batch", "Delivered", "Gap", "Outcome", "Refused", "Transport", "TryLater"]
+__all__ = ["DEADLINE_TIMES", "Batch", "Delivered", "Gap", "Outcome", "Refused", "Transport", "TryLater"]
+
+DEADLINE_TIMES = 6
+"""How many times the setting `timeout` a whole request may take: that is for its pieces."""
 
 _EVENT = re.compile(rb"^[^\S\n]*\S.*\n?", re.MULTILINE)
 

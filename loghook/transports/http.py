@@ -41,14 +41,13 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.response import assert_header_parsing
 
 from .address import Address, masked
-from .base import TryLater
+from .base import DEADLINE_TIMES, TryLater
 from .reply import Reply, printable
 from .tls import speaks_tls
 
 __all__ = ["Http"]
 
 LARGEST_REPLY = 1024 * 1024
-DEADLINE_TIMES = 6
 BLOCK = 64 * 1024
 LONGEST_PROBE = 1.0
 CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")

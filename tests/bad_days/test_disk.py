@@ -104,6 +104,37 @@ def test_a_platform_gets_what_the_disk_can_not_hold(limit: int, script: MakeScri
     assert server.violations == []
 
 
+FREED_LATE = """\
+import atexit, logging, resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+log = logging.getLogger("train")
+nothing, most = (1000, resource.RLIM_INFINITY), (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+def late():
+    resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    log.info("late")
+
+atexit.register(late)  # before loghook's own, and so called after it
+import loghook
+loghook.install("run")
+resource.setrlimit(resource.RLIMIT_FSIZE, nothing)
+for i in range(1000):
+    log.info("%d" + "x" * 200, i)
+"""
+
+
+def test_a_disk_that_is_freed_at_the_very_end_is_tried(script: MakeScript, home: Path) -> None:
+    """What is logged after all else has ended goes to a disk that takes it again, and is not said to be lost."""
+    ended = script(FREED_LATE, install=False).run()
+    assert ended.status == 0
+    stored = events(home, "record")
+    assert stored[-1]["message"] == "late"
+    *_, last = ended.ours
+    found = LOST.search(last)
+    assert found
+    assert int(found[1]) == 1000 + 1 - len(stored) + 1  # the run's end among them
+
+
 def test_what_is_lost_is_said(script: MakeScript, tmp_path: Path) -> None:
     """What neither disk nor platform could take is counted in a line at the end."""
     (tmp_path / "file").write_text("")
