@@ -339,6 +339,16 @@ def test_records_are_rendered_without_secrets(formatter: LogHookFormatter, recor
     assert "[redacted: " in text
 
 
+@pytest.mark.parametrize("more", [{}, {"metrics": {"loss": 0.5}, "step": 3}, {"note": "x"}], ids=str)
+@pytest.mark.parametrize("text", [*SHAPES.values(), *(around.format(AROUND[around][1]) for around in AROUND), VALUE])
+def test_the_short_way_misses_nothing(
+    formatter: LogHookFormatter, redaction: Redaction, text: str, more: dict[str, Any]
+) -> None:
+    """What the thread that logs looks for by itself is all that reading with care would find."""
+    for message in (text, f"it is {text}!"):
+        assert json.loads(formatter.event(make(message, **more)))["message"] == redaction.text(message)
+
+
 @pytest.mark.parametrize("more", [{}, {"metrics": {"count": 3}}, {"metrics": {f"m{i}": 1 for i in range(1000)}}])
 @pytest.mark.parametrize(
     ("name", "held"), [("api_key", "abcd"), ("db_password", 4711), ("Secret", ["abcd"]), ("x" * 200 + "_pwd", "abcd")]

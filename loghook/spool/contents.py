@@ -97,7 +97,7 @@ class Contents:
             self._note(begin, self._given_up)
 
     def _bases(self) -> list[int]:
-        return [*(segment.base for segment in self._backlog), *(segment.base for segment in self._maps())]
+        return [*self._backlog.bases(), *(segment.base for segment in self._maps())]
 
     def _read_maps(self, offset: int, max_bytes: int) -> bytes:
         """Read from memory maps: what is left of a file that somebody deleted, or that can't be opened now."""

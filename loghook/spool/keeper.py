@@ -58,7 +58,7 @@ class Keeper:
     def finish(self, timeout: float) -> bool:
         """Have `last` done in place of `chore` from now on; False if it is not after `timeout` seconds: the disk hangs.
 
-        Where there is no thread it is done here, once: nobody else can be at it.
+        Where the thread did not start, or has ended, it is done here: nobody else can be at it.
         """
         self._finishing = True
         self.wake.ring()

@@ -76,19 +76,24 @@ def registered() -> dict[str, EntryPoint]:
 def check(url: str) -> None:
     """Raise ConfigurationError for a URL that `open` would not take; reads no entry points for a built-in scheme."""
     scheme = scheme_of(url)
-    entries = _BUILT_IN if scheme in _BUILT_IN or scheme.partition("+")[0] in _BUILT_IN else registered()
-    if scheme not in entries and ("+" not in scheme or scheme.partition("+")[0] not in entries):
+    if not _is_ours(scheme) and _entry(scheme) is None:
         raise ConfigurationError(_unknown(url, scheme, registered()))
-    if scheme.rpartition("+")[2] in ("http", "https") or entries is _BUILT_IN:
+    if scheme.partition("+")[0] in _BUILT_IN or scheme.rpartition("+")[2] in ("http", "https"):
         Address.parse(url)
 
 
+def _is_ours(scheme: str) -> bool:
+    """Whether a transport of this package serves a scheme: no other package is asked then."""
+    name, plus, below = scheme.partition("+")
+    return name in _BUILT_IN and (not plus or below in ("http", "https"))
+
+
 def _entry(scheme: str) -> EntryPoint | None:
-    """The entry point for a scheme, or for the name before its `+`; a built-in one without a look at other packages."""
+    """The entry point for a scheme, or for the name before its `+`."""
     from importlib.metadata import EntryPoint
 
-    name, plus, below = scheme.partition("+")
-    if name in _BUILT_IN and (not plus or below in ("http", "https")):
+    name, plus, _ = scheme.partition("+")
+    if _is_ours(scheme):
         return EntryPoint(name, _BUILT_IN[name], GROUP)
     entries = registered()  # reads the metadata of each package that is installed
     return entries.get(scheme) or entries.get(name if plus else "")

@@ -140,14 +140,11 @@ class LoghookTransport(Transport):
 def outcome_of(reply: Reply, batch: Batch, where: str, now: float) -> Outcome:
     """What an answer of the server means for the batch; pure. `now` is in epoch seconds, `where` names the server."""
     content = reply.json()
-    words = f"which no loghook server answers here ({reply.kind}){_said(reply)}"
     match reply.status:
         case 200:
             return _delivered(content, reply, batch, where)
-        case 409:
-            expected = _offset(content)
-            if expected is not None:
-                return Gap(expected)
+        case 409 if (expected := _offset(content)) is not None:
+            return Gap(expected)
         case 413:
             limit = (content or {}).get("max_bytes")
             reason = f"{reply.title}, {len(batch.body)} bytes are too many{_said(reply)}"
@@ -163,6 +160,8 @@ def outcome_of(reply: Reply, batch: Batch, where: str, now: float) -> Outcome:
             words = f"it redirects to {reply.location or 'nowhere'}: is that the right URL?"
         case status if status in (408, 425, 429) or status >= 500:
             return TryLater(f"{where}: {reply.title}{_said(reply)}", after=reply.after(now))
+        case _:
+            words = f"which no loghook server answers here ({reply.kind}){_said(reply)}"
     return TryLater(f"{where}: {reply.title}, {words}", absent=True)
 
 
