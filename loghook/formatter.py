@@ -11,6 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from logging import LogRecord
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -23,6 +25,10 @@ from loghook.sites import NO_EXTRAS, USUAL, Sites
 __all__ = ["LogHookFormatter", "encode", "plain"]
 
 _USUAL = len(USUAL)
+_READ = ["name", "msg", "args", "levelname", "filename", "exc_info", "exc_text", "stack_info", "lineno", "created"]
+_unread = itemgetter(*USUAL.difference(_READ, ["threadName"]))
+"""Reads the usual attributes that an event has no use for. KeyError: one is not there."""
+
 _MAIN = ("MainThread", None, "")
 _STREAMS = ("stdout", "stderr")
 _LINE = orjson.OPT_APPEND_NEWLINE
@@ -62,19 +68,28 @@ class LogHookFormatter(OrjsonFormatter):
         """Return the event as a line of UTF-8 JSON with its newline. Reads everything now; keeps no reference."""
         fields = record.__dict__
         try:
-            message = fields["msg"]
-            if message.__class__ is not str:
-                message = str(message)
-            if fields["args"]:
-                message = message % fields["args"]
+            _unread(fields)  # a filter may have taken one away, and their number alone would say nothing
+            created, level, logger = fields["created"], fields["levelname"], fields["name"]
+            if created.__class__ is not float or created - created != 0.0:
+                return self._careful(record)
+            if level.__class__ is not str or logger.__class__ is not str:
+                return self._careful(record)
+            if record.__class__ is LogRecord:
+                message = fields["msg"]
+                if message.__class__ is not str:
+                    message = str(message)
+                if fields["args"]:
+                    message = message % fields["args"]
+            else:
+                message = record.getMessage()
             site = None
             suspicious = False
             more = len(fields) - _USUAL
             if more == 0:
                 event = {
-                    "time": fields["created"],
-                    "level": fields["levelname"],
-                    "logger": fields["name"],
+                    "time": created,
+                    "level": level,
+                    "logger": logger,
                     "message": message,
                     "file": f"{fields['filename']}:{fields['lineno']}",
                 }
@@ -85,9 +100,9 @@ class LogHookFormatter(OrjsonFormatter):
                         metrics = self._flat(metrics)
                         break
                 event = {
-                    "time": fields["created"],
-                    "level": fields["levelname"],
-                    "logger": fields["name"],
+                    "time": created,
+                    "level": level,
+                    "logger": logger,
                     "message": message,
                     "file": f"{fields['filename']}:{fields['lineno']}",
                     "metrics": metrics,

@@ -31,6 +31,12 @@ class LogHookHandler(logging.Handler):
     A call costs a copy into mapped memory: no system call, no lock, no network. It never raises.
     """
 
+    _has_own_filter = False
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls._has_own_filter = cls.filter is not logging.Handler.filter
+
     def __init__(
         self, name: str | None = None, *, api_key_getter: Callable[[], str | None] | None = None, **settings: Any
     ) -> None:
@@ -78,7 +84,7 @@ class LogHookHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit, without the lock that `logging.Handler` takes: appending to the spool needs none."""
-        if self.filters:
+        if self.filters or self._has_own_filter:
             passed: Any = self.filter(record)
             if not passed:
                 return False
@@ -93,8 +99,12 @@ class LogHookHandler(logging.Handler):
         # looking for secrets, 0.2 orjson, the rest is reading the record's fields) and the copy into the map 0.2; with
         # two metrics and a step 1.9; with five extras 3.3, of which taking them out of the record is 0.8 and looking
         # for secrets in them 0.6. The standard QueueHandler takes 4.0 for any of them.
-        if (record.thread or threading.get_ident()) in own_threads and record.process in (None, os.getpid()):
-            return
+        try:
+            if (record.thread or threading.get_ident()) in own_threads and record.process in (None, os.getpid()):
+                return
+        except AttributeError:  # a filter took it away
+            if threading.get_ident() in own_threads:
+                return
         try:
             line = self._event(record)
             try:

@@ -1,7 +1,7 @@
 """`Sites`: what the records of one line of a program have in common, so that it is found out once.
 
 Records that come from the same place, and have as many attributes, nearly always have the same extras. Their names are
-looked for in the first one, and later records are asked for just these: one that has them all, beside the usual
+looked for in the first one, and later records are asked for just these: one that has them, and all the usual
 attributes, has no others. A site that goes on logging gets a function of its own that makes an event in one piece, in
 a third of the time that adding to it key by key takes.
 """

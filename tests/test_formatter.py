@@ -435,6 +435,46 @@ def test_a_time_that_is_none_becomes_now(created: Any) -> None:
     assert abs(strict(LogHookFormatter().event(made))["time"] - time.time()) < 60
 
 
+@pytest.mark.parametrize("taken", sorted(logging.makeLogRecord({}).__dict__))
+@pytest.mark.parametrize(
+    "more", [{}, {"metrics": {"loss": 0.5}}, {"metrics": {"loss": 0.5}, "step": 3}, {"user": "u"}], ids=str
+)
+def test_what_a_filter_takes_away_takes_nothing_else_along(taken: str, more: dict[str, Any]) -> None:
+    """Where an attribute is gone, such as `taskName`, and others have come, each of those is in the event."""
+    formatter = LogHookFormatter()
+    for _ in range(20):
+        formatter.event(record(**more, request=7))
+        made = record(**more, request=7)
+        del made.__dict__[taken]
+        event = strict(formatter.event(made))
+        assert event["extra"] == {"request": 7, **{name: more[name] for name in more if name == "user"}}
+        assert event.get("metrics") == more.get("metrics")
+        assert event.get("step") == more.get("step")
+
+
+def test_a_record_says_itself_what_it_says() -> None:
+    """The text of a record whose class makes its own message, to mask it say, is that message."""
+
+    class Masked(logging.LogRecord):
+        def getMessage(self) -> str:
+            return "****"
+
+    made = Masked("train", logging.INFO, "train.py", 1, "card %s", ("4111",), None)
+    assert strict(LogHookFormatter().event(made))["message"] == "****"
+
+
+@pytest.mark.parametrize("name", ["created", "levelname", "name"])
+@pytest.mark.parametrize("value", [None, 5, math.nan, "x", [], True], ids=str)
+def test_an_odd_standard_attribute_is_made_usual(name: str, value: Any) -> None:
+    """Time, level and logger are a finite number and two texts, whatever stands in their place."""
+    made = record("hello")
+    made.__dict__[name] = value
+    event = strict(LogHookFormatter().event(made))
+    assert math.isfinite(event["time"])
+    assert isinstance(event["level"], str)
+    assert isinstance(event["logger"], str)
+
+
 def test_a_subclass_of_record_may_put_its_own_in_front() -> None:
     """Attributes that a LogRecord subclass sets before the standard ones are extras too."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import logging
 import signal
@@ -134,6 +135,37 @@ def test_filters_are_asked(logger: logging.Logger, handler: loghook.LogHookHandl
     logger.info("secret")
     assert messages(home) == ["plain"]
     assert events(home, "record")[0]["extra"] == {"note": "seen"}
+
+
+def test_a_filter_of_its_own_is_asked(logger: logging.Logger, handler: loghook.LogHookHandler, home: Path) -> None:
+    """A subclass that overrides `filter`, `emit` or `handle`, and a copy with filters of its own, go by them."""
+
+    class Mine(loghook.LogHookHandler):
+        def filter(self, record: logging.LogRecord) -> Any:
+            return "secret" not in record.msg
+
+    copied = copy.copy(handler)
+    copied.filters = [lambda record: "copy" not in record.msg]
+    for door in (Mine(), copied):
+        logger.handlers[:] = [door]
+        logger.info("usual")
+        logger.info("secret copy")
+    assert messages(home) == ["usual", "usual"]
+
+
+def test_a_record_without_a_thread_is_taken(
+    logger: logging.Logger, handler: loghook.LogHookHandler, home: Path
+) -> None:
+    """A filter that takes attributes away, those that the handler looks at too, costs no record and raises nothing."""
+
+    class Takes(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            del record.thread, record.process
+            return True
+
+    logger.addFilter(Takes())
+    logger.info("hello")
+    assert messages(home) == ["hello"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="filters return records from 3.12 on")
