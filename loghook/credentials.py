@@ -33,7 +33,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .keyfile import NAMES, Unusable, key_files, key_in, read_key, same_place, store, usable
+from .keyfile import (
+    NAMES,
+    Unusable,
+    key_files,
+    key_in,
+    read_key,
+    same_place,
+    store,
+    usable,
+)
 
 __all__ = ["KeySource", "Unusable", "key_files", "key_in", "same_place", "store", "usable"]
 
@@ -177,17 +186,20 @@ class KeySource:
                 look = functools.partial(read_key, place, self._names, self._url, only_bound=self._only_bound)
                 key = self._checked(str(place), look)
             else:
-                value = "" if self._only_bound else self._shared(self._environ.get(place, ""))
-                key = self._checked(place, functools.partial(usable, value)) if value else None
+                value = "" if self._only_bound else self._environ.get(place, "")
+                key = self._checked(place, functools.partial(self._shared, value)) if value else None
             if key is not None:
                 return key, str(place)
         return None
 
     def _shared(self, value: str) -> str:
-        """This destination's part of a variable that holds a key for each of several destinations, or all of it."""
+        """This destination's key in a variable that holds one for each of several, or one for all. Raises Unusable."""
         number, of = self._share
-        keys = value.split(",")
-        return keys[number].strip() if of > 1 and len(keys) == of else value
+        keys = [key for key in value.split(",") if key.strip()] or [""]
+        if len(keys) not in (1, of):
+            urls = "1 URL" if of == 1 else f"{of} URLs"
+            raise Unusable(f"{len(keys)} keys for {urls}: give one for each, in the same order, or one for all")
+        return usable(keys[number] if len(keys) > 1 else keys[0])
 
     def _checked(self, source: str, read: Callable[[], str | None]) -> str | None:
         try:

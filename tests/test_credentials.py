@@ -551,6 +551,16 @@ def test_a_destination_that_somebody_else_chose_gets_bound_keys_only(tmp_path: P
 
 def test_a_variable_holds_a_key_for_each_of_several_urls() -> None:
     """LOGHOOK_API_KEY with as many keys as there are URLs gives each its own; a single key goes to all."""
-    several = {"LOGHOOK_API_KEY": "one, two"}
-    assert [KeySource(environ=several, share=(n, 2)).get() for n in (0, 1)] == ["one", "two"]
+    for several in ("one, two", "one,two,"):
+        environ = {"LOGHOOK_API_KEY": several}
+        assert [KeySource(environ=environ, share=(n, 2)).get() for n in (0, 1)] == ["one", "two"]
     assert [KeySource(environ={"LOGHOOK_API_KEY": "one"}, share=(n, 2)).get() for n in (0, 1)] == ["one", "one"]
+
+
+@pytest.mark.parametrize(("keys", "of"), [("one,two", 3), ("one,two,three", 2), ("one,two", 1)])
+def test_no_server_gets_keys_that_do_not_fit_the_urls(keys: str, of: int) -> None:
+    """With another number of keys than of URLs nobody knows whose each is: none is used, and a line says so."""
+    told: list[str] = []
+    sources = [KeySource(environ={"LOGHOOK_API_KEY": keys}, share=(n, of), warn=told.append) for n in range(of)]
+    assert [source.get() for source in sources] == [None] * of
+    assert f"LOGHOOK_API_KEY: {len(keys.split(','))} keys for {of} URL" in told[0]
