@@ -8,6 +8,7 @@ signals there; with pipes it leads a process group. Either way a signal to our o
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import termios
@@ -55,6 +56,8 @@ def start(
     standard error gets a terminal of its own even where it shares ours with standard output. Raises OSError if the
     command can't be started.
     """
+    if not command[0]:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     plan = _Plan(modes, is_raw, keys_are_ours, split)
     try:
         plan.output(_STDOUT)

@@ -138,6 +138,8 @@ def find(url: str | None, home: Path) -> list[Server]:
     named = settings.url.split(",") if url is None else [url]
     urls = [part.strip() for part in named if url is not None or part.strip().startswith(("http://", "https://"))]
     files = key_files(None, home)
+    for one in urls:
+        Address.parse(one)
     if urls:
         every = [part.strip() for part in settings.url.split(",") if part.strip()]
         shares = [(every.index(place), len(every)) if place in every else (0, 1) for place in urls]

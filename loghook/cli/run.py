@@ -48,7 +48,6 @@ def run(name: str | None, split: bool, home: Path | None, command: tuple[str, ..
         code = run_command(command, made, environ, split=split)
     except OSError as error:
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-        code = console.complain(
-            f"{command[0]}: {'command not found' if missing else error.strerror or error}", 127 if missing else 126
-        )
+        why = "command not found" if missing else error.strerror or error
+        code = console.complain(f"{command[0] or repr('')}: {why}", 127 if missing else 126)
     raise click.exceptions.Exit(code)

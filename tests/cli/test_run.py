@@ -113,6 +113,7 @@ def test_a_death_by_signal_is_passed_on(name: str, status: str, home: Path) -> N
     ("command", "code", "line"),
     [
         ("no-such-command", 127, "loghook: no-such-command: command not found\n"),
+        ("", 127, "loghook: '': command not found\n"),
         ("/no/such/command", 127, "loghook: /no/such/command: command not found\n"),
         ("./plain", 126, "loghook: ./plain: Permission denied\n"),
         ("./folder", 126, "loghook: ./folder: Permission denied\n"),

@@ -97,11 +97,13 @@ def test_a_refused_key_is_one_line_without_the_key(loghook: Command, server: Ser
     assert "a-wrong-key" not in line
 
 
-def test_a_wrong_url_is_named(loghook: Command) -> None:
-    """A URL that is none is refused by name."""
-    ended = loghook("runs", "--url", "nonsense")
+@pytest.mark.parametrize("url", ["nonsense", "http://[::1", "http://127.0.0.1:port"])
+def test_a_wrong_url_is_named(url: str, loghook: Command) -> None:
+    """A URL that is none is refused by name, in one line."""
+    ended = loghook("runs", "--url", url)
     assert ended.returncode == 1
-    assert "nonsense" in ended.stderr
+    assert url in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_of_several_servers_the_first_that_answers_counts(loghook: Command, server: Server) -> None:
