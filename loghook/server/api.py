@@ -170,7 +170,7 @@ class API:
         that each metric has; "none": of the writers that told of none), or `by=rank` for each rank's: `ranks` is then
         {rank: {"points", "count"}} in their place.
         """
-        names = list(dict.fromkeys(request.query_params.getlist("name")))
+        names = request.query_params.getlist("name")
         if len(names) > MOST_NAMES:
             raise Problem(400, f"at most {MOST_NAMES} names at once")
         most = _integer(request, "max_points", 1_000, 1, MOST_POINTS)
@@ -192,7 +192,7 @@ class API:
         def read(connection: Connection) -> Response:
             run = _run(connection, account, request)
             found: dict[str, Any] = {}
-            for name in names:
+            for name in dict.fromkeys(names):
                 metric = metric_series.find(connection, run, name, rank)
                 if metric is None:
                     continue

@@ -87,8 +87,8 @@ def test_more_runs_load_and_keep_the_place(server: Any, open_page: Any, expect: 
     """The second page comes by a button; later polls change neither the order nor the scroll."""
     now = time.time()
     for number in range(70):
-        server.begin(f"many-{number}", f"many {number:02}", time=now - number)
-    page = open_page(server, "?q=many")
+        server.begin(f"crowd-{number}", f"crowd: {number:02}", time=now - number)
+    page = open_page(server, "?q=crowd:")
     expect(page.locator(".run")).to_have_count(50)
     page.get_by_role("button", name="Load more").click()
     expect(page.locator(".run")).to_have_count(70)
@@ -96,7 +96,7 @@ def test_more_runs_load_and_keep_the_place(server: Any, open_page: Any, expect: 
     place = page.evaluate("scrollY")
     with page.expect_response("**/overview*before=*"):
         pass
-    assert names(page) == [f"many {number:02}" for number in range(70)]
+    assert names(page) == [f"crowd: {number:02}" for number in range(70)]
     assert math.isclose(page.evaluate("scrollY"), place, abs_tol=1)
 
 
