@@ -54,6 +54,7 @@ def run(progress: TextIO) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as home:
         os.environ["LOGHOOK_HOME"] = home
         import loghook
+        from loghook import session
 
         waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
         null, ours = logging.NullHandler(), loghook.LogHookHandler("bench")
@@ -63,7 +64,9 @@ def run(progress: TextIO) -> dict[str, float]:
             figures |= {f"{kind} {name}": value for name, value in _compare(call, null, theirs, ours, waiting).items()}
         progress.write("call: exception\n")
         figures |= _compare_exception(null, ours)
-        loghook.flush()
+        run = session.current()
+        assert run
+        session.close(run)  # or the folder would be made anew as it goes
     return figures
 
 
