@@ -116,10 +116,14 @@ def _names(options: argparse.Namespace) -> list[str]:
 
 
 def _measured(name: str) -> dict[str, Any]:
+    before = dict(os.environ)
     try:
         return dict(BENCHMARKS[name](sys.stderr))
     except (Unavailable, ImportError) as error:
         return {"unavailable": str(error)}
+    finally:  # a run leaves its id there, which the next one's programs would join
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def machine() -> str:
