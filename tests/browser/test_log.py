@@ -199,13 +199,13 @@ def test_why_it_failed_stands_on_top(server: Any, open_page: Any, expect: Any) -
 
 def test_several_writers_show_their_rank(server: Any, open_page: Any, expect: Any) -> None:
     """In a run of several writers each record says which rank it came from."""
-    server.begin("ranks", "ranks")
+    server.begin("two-ranks", "two-ranks")
     for rank in (0, 1):
         about = {"pid": 10 + rank, "host": "a", "rank": rank}
-        server.post("ranks", {"time": time.time(), "event": "writer_started", "writer": about}, writer=f"w{rank}")
+        server.post("two-ranks", {"time": time.time(), "event": "writer_started", "writer": about}, writer=f"w{rank}")
         said = {"time": time.time(), "level": "INFO", "logger": "t", "message": f"from {rank}"}
-        server.post("ranks", said, writer=f"w{rank}")
-    page = open_page(server, "runs/ranks?tab=details")
+        server.post("two-ranks", said, writer=f"w{rank}")
+    page = open_page(server, "runs/two-ranks?tab=details")
     expect(page.locator(".record", has_text="from 1").locator(".rank")).to_have_text("r1")
     expect(page.locator("#details").get_by_role("heading", name="writers")).to_be_visible()
 
