@@ -99,7 +99,7 @@ class LogHookFormatter(OrjsonFormatter):
                     if value.__class__ is not float or value - value != 0.0:  # NaN less NaN is not 0
                         metrics = self._flat(metrics)
                         break
-                event = {
+                event = {  # written out again: a dict that grows behind its fifth key is copied
                     "time": created,
                     "level": level,
                     "logger": logger,

@@ -61,11 +61,7 @@ class Keeper:
         Where the thread did not start, or has ended, it is done here: nobody else can be at it.
         """
         self._finishing = True
-        self.wake.ring()
-        if not self._thread.is_alive():
-            self._do(self._last)
-            return True
-        if self._thread is threading.current_thread():
+        if self._is_alone():
             return True
         done = self._finished.wait(timeout)
         if done:
@@ -75,14 +71,18 @@ class Keeper:
     def stop(self, timeout: float) -> bool:
         """Have `last` done once more and let the thread end; otherwise as `finish`."""
         self._stopping = True
-        self.wake.ring()
-        if not self._thread.is_alive():
-            self._do(self._last)
-            return True
-        if self._thread is threading.current_thread():
+        if self._is_alone():
             return True
         self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    def _is_alone(self) -> bool:
+        """Whether there is no other thread to wait for, which is woken; `last` is done here where there is none."""
+        self.wake.ring()
+        if self._thread.is_alive():
+            return self._thread is threading.current_thread()
+        self._do(self._last)
+        return True
 
     def _loop(self) -> None:
         while not self._stopping:
